@@ -6,7 +6,9 @@ use crate::{Expected, Position, StreamId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// Somebody was faster: load the stream again and decide again. Nothing was recorded.
-    #[error("stream {stream} is at {actual:?}, the append expected {expected:?}; reload and decide again")]
+    #[error(
+        "stream {stream} is at {actual:?}, the append expected {expected:?}; reload and decide again"
+    )]
     Conflict {
         /// The first stream whose guard failed.
         stream: StreamId,
