@@ -149,8 +149,13 @@ impl Heard<'_> {
             kept,
         };
         // Money that nobody may keep is on its way back in the append that records it: were it asked
-        // about first, a reservation could be confirmed with it.
-        let returned = |reason| vec![succeeded(false), refund_all(self.id, row, amount, reason)];
+        // about first, a reservation could be confirmed with it. What a bank took is back already.
+        let returned = |reason| {
+            let left = amount.amount_minor.saturating_sub(row.disputed.amount_minor);
+            let back = (left > 0)
+                .then(|| refund_all(self.id, row, Money::new(left, amount.currency), reason));
+            [succeeded(false)].into_iter().chain(back).collect()
+        };
         match row.status {
             Status::Pending | Status::RequiresAction | Status::Failed => match row.flow {
                 Flow::Direct => vec![succeeded(true)],

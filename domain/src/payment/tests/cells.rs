@@ -29,7 +29,7 @@ fn rows() -> Vec<(&'static str, State)> {
         ("VOIDED", given(&[initiate(1), give_back(BackReason::Cancelled), said(1, cancelled())])),
         ("VOIDED by the gateway", given(&[initiate(1), said(1, cancelled())])),
         ("VOIDED lost", given(&[initiate(1), said(1, authorized()), said(1, cancelled())])),
-        ("REFUND_PENDING", paid_and(&[partly.clone()])),
+        ("REFUND_PENDING", paid_and(std::slice::from_ref(&partly))),
         ("PARTIALLY_REFUNDED", paid_and(&[partly, refunded("some", 500)])),
         ("REFUNDED", paid_and(&[rest, refunded("all", PRICE)])),
         ("DISPUTED", paid_and(&[told("dp_1", 1, Word::Chargeback { amount: eur(PRICE) })])),
@@ -50,10 +50,7 @@ fn column(ask: impl Fn(&State) -> Command, expected: &[(&str, &str)]) {
 #[test]
 fn rows_are_what_they_are_called() {
     for (row, state) in rows() {
-        let status = match state.status() {
-            Status::None => "none".into(),
-            status => word_of(status),
-        };
+        let status = word_of(state.status()).replace("NONE", "none");
         assert_eq!(row.split(' ').next(), Some(status.as_str()));
     }
 }
@@ -272,11 +269,10 @@ fn only_an_authorization_is_captured() {
 fn a_capture_refused_for_good_loses_the_money_and_voids_what_lives() {
     let refused = |retryable| Word::CaptureRefused { code: "no".into(), retryable, r#try: 1 };
     for (row, state) in rows().into_iter().skip(1) {
-        let expected = match state.status() {
-            Status::CaptureRequested => {
-                "CaptureFailed 1, VoidRequested 1 MONEY_LOST, MoneyLost 1 CAPTURE_REFUSED"
-            }
-            _ => "Ignored 1 STALE",
+        let expected = if state.status() == Status::CaptureRequested {
+            "CaptureFailed 1, VoidRequested 1 MONEY_LOST, MoneyLost 1 CAPTURE_REFUSED"
+        } else {
+            "Ignored 1 STALE"
         };
         assert_eq!(short(&decide(&state, &told("evt", 1, refused(false)))), expected, "in {row}");
     }

@@ -94,12 +94,11 @@ fn calls(asks: &[Ask]) -> Vec<&GatewayCall> {
 }
 
 fn wakes(asks: &[Ask]) -> Vec<(String, i64, &Ask)> {
+    let secs = |at: &Timestamp| at.micros() / 1_000_000;
     asks.iter()
-        .filter_map(|ask| match ask {
-            Ask::Wake { key, at, then } => {
-                Some((key.to_string(), at.micros() / 1_000_000, then.as_ref()))
-            }
-            _ => None,
+        .filter_map(|ask| {
+            let Ask::Wake { key, at, then } = ask else { return None };
+            Some((key.to_string(), secs(at), then.as_ref()))
         })
         .collect()
 }
