@@ -26,6 +26,9 @@
 //! *Deadline.* It is raised and never lowered. A claim past it is free to the next taker, but stays the
 //! reservation's own until somebody takes it or the timer drops it.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -378,11 +381,7 @@ impl<T> Ledger<T> {
     }
 
     /// The claim, if the next taker may have it.
-    pub fn lapsed_claim(
-        &self,
-        reservation: &ReservationId,
-        now: Timestamp,
-    ) -> Option<&Claim<T>> {
+    pub fn lapsed_claim(&self, reservation: &ReservationId, now: Timestamp) -> Option<&Claim<T>> {
         self.claims.get(reservation).filter(|claim| claim.has_lapsed(now))
     }
 
@@ -399,7 +398,10 @@ impl<T> Ledger<T> {
             self.fence.tick(deadline);
         }
         let attempts = attempt.into_iter().collect();
-        self.put(reservation, Claim { what, standing: Standing::Held { expires_at, attempts }, epoch })
+        self.put(
+            reservation,
+            Claim { what, standing: Standing::Held { expires_at, attempts }, epoch },
+        )
     }
 
     /// Held until then at the least, also for that attempt.
@@ -439,7 +441,12 @@ impl<T> Ledger<T> {
     }
 
     /// Taken again and paid for in one. Returns the claim that it takes the place of.
-    pub fn retaken(&mut self, reservation: ReservationId, what: T, epoch: Epoch) -> Option<Claim<T>> {
+    pub fn retaken(
+        &mut self,
+        reservation: ReservationId,
+        what: T,
+        epoch: Epoch,
+    ) -> Option<Claim<T>> {
         self.put(reservation, Claim { what, standing: Standing::Committed, epoch })
     }
 

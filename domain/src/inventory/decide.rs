@@ -68,11 +68,8 @@ impl State {
             Command::Adjust { delta, reason, by } => {
                 let total = self.total_after(*delta)?;
                 let reserved = self.always + self.over_time.peak(from_now_on(now));
-                let mut events = vec![Event::Adjusted {
-                    delta: *delta,
-                    reason: reason.clone(),
-                    by: by.clone(),
-                }];
+                let mut events =
+                    vec![Event::Adjusted { delta: *delta, reason: reason.clone(), by: by.clone() }];
                 if *delta < 0 && reserved > total {
                     events.push(Event::OversubscriptionDetected { by: as_count(reserved - total) });
                 }
@@ -161,9 +158,11 @@ impl State {
         }
         match self.claims.commit(&reservation_id, epoch)? {
             Commit::Already => Ok(vec![]),
-            Commit::Now => {
-                Ok(vec![Event::Locked { reservation_id, qty: self.claimed(&reservation_id), epoch }])
-            }
+            Commit::Now => Ok(vec![Event::Locked {
+                reservation_id,
+                qty: self.claimed(&reservation_id),
+                epoch,
+            }]),
         }
     }
 

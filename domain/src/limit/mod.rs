@@ -4,6 +4,9 @@
 //! that one customer may have comes with each command, from the item as it was then. What has lapsed
 //! counts until somebody needs its room.
 
+#[cfg(test)]
+mod tests;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -192,9 +195,7 @@ impl State {
 
     fn same_quantity(&self, reservation: &ReservationId, qty: u32) -> Result<(), Refusal> {
         match self.claims.get(reservation) {
-            Some(claim) if claim.what != qty => {
-                Err(Refusal::OtherQuantity { claimed: claim.what })
-            }
+            Some(claim) if claim.what != qty => Err(Refusal::OtherQuantity { claimed: claim.what }),
             Some(_) | None => Ok(()),
         }
     }
@@ -336,7 +337,3 @@ impl crate::Decider for State {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "limit_tests.rs"]
-mod tests;
