@@ -76,7 +76,7 @@ pub(crate) struct Checkpoint {
     pub(crate) event_id: Option<Uuid>,
 }
 
-pub(crate) static CHECKPOINTS: Table = Table {
+pub(crate) const CHECKPOINTS: Table = Table {
     name: "checkpoints",
     columns: &[
         Column::text("name"),
@@ -131,7 +131,7 @@ pub(crate) struct RebuildRow {
     pub(crate) position: Position,
 }
 
-pub(crate) static REBUILDS: Table = Table {
+pub(crate) const REBUILDS: Table = Table {
     name: "rebuilds",
     columns: &[Column::text("name"), Column::int("generation"), Column::int("position")],
     key: 1,
@@ -159,7 +159,7 @@ impl Stored for RebuildRow {
     }
 }
 
-pub(crate) static PARKED: Table = Table {
+pub(crate) const PARKED: Table = Table {
     name: "parked_events",
     columns: &[
         Column::int("position"),

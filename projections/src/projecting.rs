@@ -193,7 +193,7 @@ impl Projecting {
                 if wanted(Projection::Payments) {
                     let state = self.payment_states.after(store, id, recorded, event).await?.clone();
                     let user = match state.reservation_id {
-                        Some(reservation) => self.owner(store, reservation).await?,
+                        Some(reservation) => self.owner(store, reservation, position).await?,
                         None => None,
                     };
                     self.payments.apply(tx, *id, event, &state, user, *seen).await?;
@@ -258,18 +258,20 @@ impl Projecting {
         self.owners.insert(reservation, user);
     }
 
-    /// Whose a reservation is: its first event says it, and it never changes.
+    /// Whose a reservation is: its first event says it, and it never changes. What the log tells
+    /// after `now` is not known yet, however early or late these rows are made.
     async fn owner(
         &mut self,
         store: &dyn EventStore,
         reservation: ReservationId,
+        now: Position,
     ) -> Result<Option<UserId>, ReadError> {
         if let Some(user) = self.owners.get(&reservation) {
             return Ok(Some(user.clone()));
         }
         let stream = StreamId::new(format!("{}-{reservation}", reservation::State::CATEGORY));
         let first = store.read_stream(&stream, 0, Direction::Forward, 1).await?;
-        let created = first.first().and_then(|first| {
+        let created = first.first().filter(|first| first.position < now).and_then(|first| {
             reservation::Event::decode(&first.kind, first.schema_version, &first.data).ok()
         });
         let Some(reservation::Event::HoldCreated { user_id, .. }) = created else {

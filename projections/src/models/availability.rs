@@ -120,7 +120,7 @@ fn is_low(total: i64, sold: i64, available: i64) -> bool {
     available > 0 && available < ever && available * 10 <= ever
 }
 
-pub(crate) static AVAILABILITY: Table = Table {
+pub(crate) const AVAILABILITY: Table = Table {
     name: "availability",
     columns: &[
         Column::text("sku"),
@@ -193,7 +193,7 @@ pub(crate) struct ClaimRow {
     period: Option<Period>,
 }
 
-pub(crate) static CLAIMS: Table = Table {
+pub(crate) const CLAIMS: Table = Table {
     name: "claims",
     columns: &[
         Column::text("sku"),

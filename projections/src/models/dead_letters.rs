@@ -42,7 +42,7 @@ pub struct DeadLetterRow {
     pub position: Position,
 }
 
-pub(crate) static DEAD_LETTERS: Table = Table {
+pub(crate) const DEAD_LETTERS: Table = Table {
     name: "dead_letters",
     columns: &[
         Column::text("id"),

@@ -20,7 +20,7 @@ pub struct ItemRow {
     pub position: Position,
 }
 
-pub(crate) static ITEMS: Table = Table {
+pub(crate) const ITEMS: Table = Table {
     name: "items",
     columns: &[
         Column::text("sku"),

@@ -73,7 +73,7 @@ impl NotificationRow {
     }
 }
 
-pub(crate) static NOTIFICATIONS: Table = Table {
+pub(crate) const NOTIFICATIONS: Table = Table {
     name: "notifications",
     columns: &[
         Column::text("id"),

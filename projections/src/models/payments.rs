@@ -1,6 +1,6 @@
 //! Payments: what each charge came to. A row is the payment's own state, folded from its events.
 
-use holdfast_domain::payment::{Action, Attempt, Event, Flow, Kind, State, Status};
+use holdfast_domain::payment::{Action, Event, Flow, Kind, State, Status};
 use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId};
 use holdfast_store::Position;
 
@@ -64,7 +64,7 @@ pub struct PaymentRow {
     pub position: Position,
 }
 
-pub(crate) static PAYMENTS: Table = Table {
+pub(crate) const PAYMENTS: Table = Table {
     name: "payments",
     columns: &[
         Column::text("id"),
@@ -204,10 +204,6 @@ impl Payments {
             .unwrap_or_else(|| before.and_then(|before| before.next_step.clone()))
             .filter(|_| open);
         let zero = Money::zero(last.amount.currency);
-        let sum = |of: fn(&Attempt) -> Money| {
-            let minor = state.attempts.iter().map(of).map(|money| money.amount_minor);
-            Money { amount_minor: minor.fold(0, i64::saturating_add), ..zero }
-        };
         let decline = last.decline.as_ref();
         self.rows.put(PaymentRow {
             id,
@@ -218,8 +214,8 @@ impl Payments {
             version: state.version,
             amount: last.amount,
             authorized: last.authorized,
-            captured: sum(|attempt| attempt.captured),
-            refunded: sum(|attempt| attempt.refunded),
+            captured: state.captured().unwrap_or(zero),
+            refunded: state.refunded().unwrap_or(zero),
             gateway: last.gateway.clone(),
             flow: last.flow,
             gateway_ref: last.gateway_ref.clone(),

@@ -49,7 +49,7 @@ pub struct ReservationRow {
     pub position: Position,
 }
 
-pub(crate) static RESERVATIONS: Table = Table {
+pub(crate) const RESERVATIONS: Table = Table {
     name: "reservations",
     columns: &[
         Column::text("id"),

@@ -135,7 +135,7 @@ pub struct SeatSnapshot {
     pub seats: Vec<(SeatId, SeatStatus)>,
 }
 
-pub(crate) static SEAT_MAPS: Table = Table {
+pub(crate) const SEAT_MAPS: Table = Table {
     name: "seat_maps",
     columns: &[
         Column::text("id"),
@@ -196,7 +196,7 @@ impl Stored for SeatMapRow {
     }
 }
 
-pub(crate) static SEATS: Table = Table {
+pub(crate) const SEATS: Table = Table {
     name: "seats",
     columns: &[
         Column::text("seat_map_id"),

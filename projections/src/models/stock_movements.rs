@@ -47,7 +47,7 @@ pub struct StockMovementRow {
     pub actor: String,
 }
 
-pub(crate) static STOCK_MOVEMENTS: Table = Table {
+pub(crate) const STOCK_MOVEMENTS: Table = Table {
     name: "stock_movements",
     columns: &[
         Column::int("position"),

@@ -49,7 +49,7 @@ pub struct TicketRow {
     pub position: Position,
 }
 
-pub(crate) static TICKETS: Table = Table {
+pub(crate) const TICKETS: Table = Table {
     name: "tickets",
     columns: &[
         Column::text("id"),
