@@ -81,7 +81,7 @@ impl Default for Settings {
             hot_streams: 50_000,
             rejected_kept: 100_000,
             reconcile: secs(3_600),
-            tenant: "main".into(),
+            tenant: process::TENANT.into(),
             process: process::Settings::default(),
         }
     }

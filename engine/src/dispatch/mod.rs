@@ -34,7 +34,7 @@ use crate::ports::Ids;
 use crate::settings::{Protections, Settings};
 
 pub(crate) use context::{Context, FIRST_EPOCH};
-pub(crate) use load::{decode_stream, fold, stream_of};
+pub(crate) use load::{command_of, fold, stream_of};
 pub use load::{AsOf, Loaded};
 pub(crate) use slot::{Failure, Recording, View};
 pub use slots::Slots;
@@ -186,7 +186,7 @@ impl Dispatch {
         first: u64,
         last: u64,
     ) -> Result<Vec<D::Event>, Rejection> {
-        decode_stream::<D>(&self.house, id, first, last).await
+        load::decode_stream::<D>(&self.house, id, first, last).await
     }
 
     /// Takes a command of any kind to its stream.

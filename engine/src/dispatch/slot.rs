@@ -59,7 +59,7 @@ pub(super) enum Work<D: Hosted> {
 
 /// An aggregate as the log has it now.
 pub(crate) struct View<'a, D> {
-    pub(crate) id_version: Option<u64>,
+    pub(crate) version: Option<u64>,
     pub(crate) state: &'a D,
     pub(crate) position: Position,
     memory: &'a Memory,
@@ -199,7 +199,7 @@ impl<D: Hosted> Slot<D> {
             Ok(hot) => {
                 for look in looks {
                     look(Ok(View {
-                        id_version: hot.version,
+                        version: hot.version,
                         state: &hot.aggregate.0,
                         position: hot.position,
                         memory: &hot.memory,

@@ -110,9 +110,14 @@ impl Side {
         Ok(found.map(|(value,)| value))
     }
 
+    /// Ends when all that was written behind is in the file.
+    pub async fn flush(&self) {
+        self.behind.flush().await;
+    }
+
     /// Ends when all that was written behind is in the file, and closes it.
     pub async fn close(&self) {
-        self.behind.flush().await;
+        self.flush().await;
         self.read.close().await;
         self.write.close().await;
     }
