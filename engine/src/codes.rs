@@ -43,9 +43,11 @@ fn of_reservation(refusal: &reservation::Refusal) -> &'static str {
     match refusal {
         X::NotFound => "NOT_FOUND",
         X::AlreadyExists => "IDEMPOTENCY_KEY_REUSED",
-        X::InvalidLines(_) | X::InvalidFuel(_) | X::InvalidRefund | X::BeyondCap { .. } => {
-            "INVALID_INPUT"
-        }
+        X::InvalidLines(_)
+        | X::InvalidFuel(_)
+        | X::InvalidRefund
+        | X::BeyondCap { .. }
+        | X::NoVehicle => "INVALID_INPUT",
         X::HoldExpired { .. } => "HOLD_EXPIRED",
         X::NotDue { .. } => "VERSION_CONFLICT",
         X::AlreadyPaid | X::DuplicatePayment { .. } => "ALREADY_PAID",

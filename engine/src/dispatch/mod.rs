@@ -37,7 +37,7 @@ pub(crate) use context::{Context, FIRST_EPOCH};
 pub(crate) use load::{command_of, fold, stream_of};
 pub use load::{AsOf, Loaded};
 pub(crate) use slot::{Failure, Recording, View};
-pub use slots::Slots;
+pub(crate) use slots::Slots;
 
 /// What every slot needs.
 pub(crate) struct House {

@@ -74,13 +74,14 @@ impl Index {
     pub(crate) async fn load_letters(&self, dispatch: &Dispatch) {
         let processes = Process::ALL.iter().map(|process| process.name());
         for consumer in processes.chain([crate::services::WEBHOOKS]) {
-            let open = dispatch.look::<letters::State, _>(&consumer.to_owned(), |view| {
+            let consumer = consumer.to_owned();
+            let open = dispatch.look::<letters::State, _>(&consumer, |view| {
                 view.state.letters.keys().copied().collect()
             });
             match open.await {
                 Ok(open) => {
                     let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-                    letters.insert(consumer.to_owned(), open);
+                    letters.insert(consumer.clone(), open);
                 }
                 Err(error) => tracing::error!(consumer, %error, "dead letters could not be read"),
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use holdfast_domain::process::{Ask, Fact, Process, Settings, What};
 use holdfast_domain::{
-    Decider, PaymentId, ReservationId, Timestamp, payment, process, reservation,
+    PaymentId, ReservationId, Timestamp, payment, process, reservation,
 };
 use holdfast_schemas::{AnyEvent, StoredEvent, decode_any};
 use holdfast_store::{Direction, ReadError, RecordedEvent, StreamId};

@@ -22,13 +22,10 @@ pub(super) struct Trouble {
 }
 
 impl Worker {
-    fn consumer(&self) -> String {
-        self.process.name().to_owned()
-    }
-
     /// Which lanes were parked when the log was written last.
     pub(super) async fn load_parked(&self) {
-        let lanes = self.core.dispatch.look::<letters::State, _>(&self.consumer(), |view| {
+        let consumer = self.process.name().to_owned();
+        let lanes = self.core.dispatch.look::<letters::State, _>(&consumer, |view| {
             view.state.letters.values().filter_map(|letter| letter.lane.clone()).collect::<Vec<_>>()
         });
         match lanes.await {
@@ -61,6 +58,7 @@ impl Worker {
             lane: lane.map(Into::into),
         };
         let mut wait = self.core.house.settings.retry_base;
+        let consumer = process.to_owned();
         loop {
             // A name of its own each time: a letter that failed again is parked again.
             let context = Context::system(
@@ -69,7 +67,7 @@ impl Worker {
                 Some(cause.event_id.to_string()),
             );
             let parked =
-                self.core.dispatch.order::<letters::State>(&self.consumer(), command.clone(), context);
+                self.core.dispatch.order::<letters::State>(&consumer, command.clone(), context);
             match parked.await {
                 Ok(_) => break,
                 Err(error) => tracing::error!(process, ?error, "a dead letter was not recorded"),
@@ -98,7 +96,8 @@ impl Worker {
 
     async fn next_behind(&self, lane: &str) -> Option<(Uuid, Letter)> {
         let lane = lane.to_owned();
-        let first = self.core.dispatch.look::<letters::State, _>(&self.consumer(), move |view| {
+        let consumer = self.process.name().to_owned();
+        let first = self.core.dispatch.look::<letters::State, _>(&consumer, move |view| {
             let behind = view.state.letters.iter();
             behind
                 .filter(|(_, letter)| letter.lane.as_ref() == Some(&lane))
@@ -129,8 +128,9 @@ impl Worker {
                     Some(letter.event_id.to_string()),
                 );
                 let settle = letters::Command::Settle { id };
+                let consumer = self.process.name().to_owned();
                 let settled =
-                    self.core.dispatch.order::<letters::State>(&self.consumer(), settle, context);
+                    self.core.dispatch.order::<letters::State>(&consumer, settle, context);
                 match settled.await {
                     Ok(_) => true,
                     Err(error) => {

@@ -78,15 +78,16 @@ impl Engine {
             first_failed_at: now,
             lane: None,
         };
+        let webhooks = WEBHOOKS.to_owned();
         let fresh = self.0.house.ids.fresh();
         let context = Context::system(WEBHOOKS, fresh, Some(event.to_owned()));
         let parked =
-            self.0.dispatch.order::<letters::State>(&WEBHOOKS.to_owned(), park, context).await;
+            self.0.dispatch.order::<letters::State>(&webhooks, park, context).await;
         let parked = parked.map_err(|failed| {
             WebhookError::Unavailable(failed.rejection(WEBHOOKS).to_string())
         })?;
         if !parked.events.is_empty() {
-            let letter = self.look::<letters::State, _>(&WEBHOOKS.to_owned(), move |state| {
+            let letter = self.look::<letters::State, _>(&webhooks, move |state| {
                 state.letters.get(&id).cloned()
             });
             if let Ok(Some(letter)) = letter.await {
@@ -112,7 +113,8 @@ impl Core {
 
     /// After a start: what was put aside and not told often enough.
     pub(crate) async fn retry_webhooks(self: &Arc<Self>) {
-        let open = self.dispatch.look::<letters::State, _>(&WEBHOOKS.to_owned(), |view| {
+        let webhooks = WEBHOOKS.to_owned();
+        let open = self.dispatch.look::<letters::State, _>(&webhooks, |view| {
             view.state.letters.iter().map(|(id, letter)| (*id, letter.clone())).collect::<Vec<_>>()
         });
         match open.await {
@@ -150,9 +152,10 @@ impl Core {
 
     async fn settle(&self, id: Uuid) {
         let context = Context::system(WEBHOOKS, self.house.ids.fresh(), None);
+        let webhooks = WEBHOOKS.to_owned();
         let settle = letters::Command::Settle { id };
         let settled =
-            self.dispatch.order::<letters::State>(&WEBHOOKS.to_owned(), settle, context).await;
+            self.dispatch.order::<letters::State>(&webhooks, settle, context).await;
         if let Err(failed) = settled {
             tracing::error!(letter = %id, ?failed, "told, but not recorded as settled");
         }
