@@ -95,21 +95,13 @@ async fn nothing_of_it_gets_through() {
         &[400, 422],
         ada.post("/orders", json!({ "ticket_id": "x", "qty": -1 })).await,
     ));
-    answers.push((
-        "a huge quantity",
-        &[400, 404, 422],
-        ada.post("/orders", json!({ "ticket_id": "x", "qty": 1e400_f64.min(f64::MAX) })).await,
-    ));
+
+    let huge = br#"{"ticket_id":"x","qty":1e400}"#.to_vec();
+    answers.push(("a huge quantity", &[400, 422], raw(&ada, "/orders", huge).await));
 
     // GraphQL: depth 12, complexity, 50 aliases, 20 directives, 16 KiB, batches of 10.
     let aliases: String = (0..51).map(|n| format!("a{n}: me {{ id }} ")).collect();
     let directives = "@include(if: true) ".repeat(21);
-    let nested = format!(
-        "{}{}",
-        "node(id: \"x\") { ... on Reservation { timeline(first: 1) { edges { node { id } } } } } "
-            .repeat(1),
-        ""
-    );
     let depth = format!(
         "{{ {}id{} }}",
         "__type(name: \"Query\") { ".to_owned() + &"ofType { ".repeat(14),
@@ -123,7 +115,6 @@ async fn nothing_of_it_gets_through() {
         ("no GraphQL", "{ me { id ".to_owned()),
         ("no such field", "{ weather }".to_owned()),
     ];
-    drop(nested);
     for (what, query) in documents {
         let answer = ada.graphql(&query, json!({})).await;
         assert!(answer.status < 500, "{what}: {}", answer.text);

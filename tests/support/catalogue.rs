@@ -32,7 +32,7 @@ pub(crate) async fn publish_hall(admin: &Person, hall: Hall<'_>) {
     publish_map(admin, input).await;
 }
 
-pub(crate) async fn publish_map(admin: &Person, input: Value) {
+async fn publish_map(admin: &Person, input: Value) {
     let result =
         admin.mutate("publishSeatMap", "PublishSeatMapInput", input, OPERATOR_RESULT).await;
     accepted(&result);
