@@ -1,1 +1,13 @@
-//! placeholder
+//! The words on the wire and on disk: stored event names and versions, metadata, envelopes.
+//!
+//! Rust names may change with taste; what is written here may not. An event is stored as
+//! `(kind, schema_version, JSON)`; this room knows which Rust value that is and back.
+
+mod codec;
+mod deadletter;
+mod metadata;
+mod names;
+
+pub use codec::{AnyEvent, DecodeError, StoredEvent, decode_any};
+pub use deadletter::DeadLetterEvent;
+pub use metadata::{Actor, ActorKind, Metadata};

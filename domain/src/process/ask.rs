@@ -1,0 +1,192 @@
+//! What a process manager may ask for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::payment::Flow;
+use crate::{
+    Decider, LimitId, LockId, Money, NotificationId, PaymentId, RefundId, ReservationId, SeatMapId,
+    Sku, TicketId, Timestamp, inventory, item, limit, notification, payment, reservation, seatmap,
+    ticket,
+};
+
+/// A command together with the aggregate that it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "one variant an aggregate")]
+pub enum Command {
+    Reservation(ReservationId, reservation::Command),
+    Payment(PaymentId, payment::Command),
+    SeatMap(SeatMapId, seatmap::Command),
+    Inventory(Sku, inventory::Command),
+    Limit(LimitId, limit::Command),
+    Item(Sku, item::Command),
+    Ticket(TicketId, ticket::Command),
+    Notification(NotificationId, notification::Command),
+}
+
+impl Command {
+    /// The stream of the aggregate that it is for.
+    pub fn stream(&self) -> String {
+        fn name<D: Decider>(id: &D::Id) -> String {
+            format!("{}-{id}", D::CATEGORY)
+        }
+        match self {
+            Self::Reservation(id, _) => name::<reservation::State>(id),
+            Self::Payment(id, _) => name::<payment::State>(id),
+            Self::SeatMap(id, _) => name::<seatmap::State>(id),
+            Self::Inventory(id, _) => name::<inventory::State>(id),
+            Self::Limit(id, _) => name::<limit::State>(id),
+            Self::Item(id, _) => name::<item::State>(id),
+            Self::Ticket(id, _) => name::<ticket::State>(id),
+            Self::Notification(id, _) => name::<notification::State>(id),
+        }
+    }
+}
+
+/// A refusal together with the kind of aggregate that it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[expect(missing_docs, reason = "one variant an aggregate")]
+pub enum Refusal {
+    #[error(transparent)]
+    Reservation(#[from] reservation::Refusal),
+    #[error(transparent)]
+    Payment(#[from] payment::Refusal),
+    #[error(transparent)]
+    SeatMap(#[from] seatmap::Refusal),
+    #[error(transparent)]
+    Inventory(#[from] inventory::Refusal),
+    #[error(transparent)]
+    Limit(#[from] limit::Refusal),
+    #[error(transparent)]
+    Item(#[from] item::Refusal),
+    #[error(transparent)]
+    Ticket(#[from] ticket::Refusal),
+    #[error(transparent)]
+    Notification(#[from] notification::Refusal),
+}
+
+/// Names a timer; a later wake of the same name takes the place of an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TimerKey {
+    /// The deadline of a hold.
+    Hold(ReservationId),
+    /// The deadline of a claim in a pool.
+    Pool(Sku, ReservationId),
+    /// The deadline of a claim on a limit.
+    Limit(LimitId, ReservationId),
+    /// The deadline of a reservation's seats.
+    Seats(SeatMapId, ReservationId),
+    /// The deadline of a bare lock.
+    SeatLock(SeatMapId, LockId),
+    /// When to ask the gateway about an attempt: the n-th time.
+    Poll(PaymentId, u16, u16),
+    /// When to ask for a capture, void or refund again.
+    Again(PaymentId, u16, String),
+    /// When an authorization must be captured.
+    Capture(PaymentId, u16),
+}
+
+impl std::fmt::Display for TimerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Hold(reservation) => write!(f, "hold:{reservation}"),
+            Self::Pool(sku, reservation) => write!(f, "pool:{sku}:{reservation}"),
+            Self::Limit(limit, reservation) => write!(f, "limit:{limit}:{reservation}"),
+            Self::Seats(map, reservation) => write!(f, "seats:{map}:{reservation}"),
+            Self::SeatLock(map, lock) => write!(f, "lock:{map}:{lock}"),
+            Self::Poll(payment, attempt, nth) => write!(f, "poll:{payment}:{attempt}:{nth}"),
+            Self::Again(payment, attempt, what) => write!(f, "again:{payment}:{attempt}:{what}"),
+            Self::Capture(payment, attempt) => write!(f, "capture:{payment}:{attempt}"),
+        }
+    }
+}
+
+/// A call to a payment gateway; what it answers becomes `payment::Command::Record`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each variant's line explains its fields")]
+pub enum GatewayCall {
+    /// Create the attempt's intent or session.
+    Create {
+        payment_id: PaymentId,
+        attempt: u16,
+        gateway: String,
+        key: String,
+        amount: Money,
+        flow: Flow,
+        reservation_id: ReservationId,
+    },
+    /// Ask what became of the attempt, by its key and metadata. When nothing is known: nothing said.
+    Query { payment_id: PaymentId, attempt: u16, gateway: String, key: String },
+    /// Take authorized money.
+    Capture {
+        payment_id: PaymentId,
+        attempt: u16,
+        gateway: String,
+        key: String,
+        gateway_ref: String,
+        amount: Money,
+        r#try: u16,
+    },
+    /// Cancel what is not captured. Without a known reference, `create` is sent again under its own key
+    /// first (so that the key is spent), then what that returns is cancelled.
+    Void {
+        payment_id: PaymentId,
+        attempt: u16,
+        gateway: String,
+        key: String,
+        gateway_ref: Option<String>,
+        create: Box<GatewayCall>,
+        r#try: u16,
+    },
+    /// Give captured money back.
+    Refund {
+        payment_id: PaymentId,
+        attempt: u16,
+        gateway: String,
+        key: String,
+        gateway_ref: String,
+        refund_id: RefundId,
+        amount: Money,
+        r#try: u16,
+    },
+}
+
+/// Something that a person should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each variant's line explains its fields")]
+pub enum Alarm {
+    /// A confirmed reservation could not be delivered.
+    Oversold { reservation_id: ReservationId },
+    /// The money of a confirmed reservation is gone.
+    MoneyLost { reservation_id: ReservationId },
+    /// The gateway told of other money than was asked for.
+    AmountMismatch { payment_id: PaymentId, attempt: u16 },
+    /// The gateway keeps refusing.
+    GatewayRefuses { payment_id: PaymentId, attempt: u16, code: String },
+    /// The bank took money back.
+    Chargeback { payment_id: PaymentId, attempt: u16 },
+}
+
+/// What a process manager asks for. Asks of one fact are performed in order; each on its own, except
+/// for [`Ask::Steps`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A command; when refused, `refused` says what follows.
+    Do(Command),
+    /// Commands in order: the first that is refused ends them, and `refused` says what follows instead.
+    Steps(Vec<Command>),
+    /// At that moment, ask that. Durable.
+    Wake {
+        /// A later wake of the same name takes its place.
+        key: TimerKey,
+        /// When.
+        at: Timestamp,
+        /// What.
+        then: Box<Ask>,
+    },
+    /// Nobody needs to be woken any more.
+    Forget(TimerKey),
+    /// Call the gateway and record what it says.
+    Gateway(GatewayCall),
+    /// Tell a person.
+    Alarm(Alarm),
+}

@@ -1,0 +1,109 @@
+//! The table of stored names. A row is for ever; a new shape of an event is a new version of its row.
+
+use holdfast_domain::{
+    inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+};
+
+use crate::DeadLetterEvent;
+use crate::codec::stored;
+
+stored!(reservation::Event, "reservation",
+    HoldCreated = "hold-created" 1,
+    HoldExtended = "hold-extended" 1,
+    PaymentRequested = "payment-requested" 1,
+    Confirmed = "confirmed" 1,
+    ClaimsLost = "claims-lost" 1,
+    ClaimsRetaken = "claims-retaken" 1,
+    Finalized = "finalized" 1,
+    HoldReleased = "hold-released" 1,
+    HoldExpired = "hold-expired" 1,
+    LatePaymentReceived = "late-payment-received" 1,
+    LatePaymentAccepted = "late-payment-accepted" 1,
+    LatePaymentRejected = "late-payment-rejected" 1,
+    Cancelled = "cancelled" 1,
+    PaymentDeclined = "payment-declined" 1,
+    MoneyLost = "money-lost" 1,
+    RentalStarted = "rental-started" 1,
+    RentalCompleted = "rental-completed" 1,
+);
+
+stored!(payment::Event, "payment",
+    Initiated = "initiated" 1,
+    SessionCreated = "session-created" 1,
+    ActionRequired = "action-required" 1,
+    Authorized = "authorized" 1,
+    CaptureRequested = "capture-requested" 1,
+    Succeeded = "succeeded" 1,
+    Failed = "failed" 1,
+    VoidRequested = "void-requested" 1,
+    Voided = "voided" 1,
+    VoidFailed = "void-failed" 1,
+    CaptureFailed = "capture-failed" 1,
+    RefundRequested = "refund-requested" 1,
+    RefundSucceeded = "refund-succeeded" 1,
+    RefundFailed = "refund-failed" 1,
+    ChargebackOpened = "chargeback-opened" 1,
+    MoneyLost = "money-lost" 1,
+    Closed = "closed" 1,
+    DamageChargeCreated = "damage-charge-created" 1,
+    GatewayEventIgnored = "gateway-event-ignored" 1,
+);
+
+stored!(seatmap::Event, "seatmap",
+    Published = "published" 1,
+    Changed = "changed" 1,
+    SeatsLocked = "seats-locked" 1,
+    SeatsAttached = "seats-attached" 1,
+    SeatLockExtended = "seat-lock-extended" 1,
+    SeatsBooked = "seats-booked" 1,
+    SeatsReleased = "seats-released" 1,
+    AttemptWithdrawn = "attempt-withdrawn" 1,
+    LockRestored = "lock-restored" 1,
+    SeatsBlocked = "seats-blocked" 1,
+    SeatsUnblocked = "seats-unblocked" 1,
+);
+
+stored!(inventory::Event, "inventory",
+    Held = "held" 1,
+    HoldExtended = "hold-extended" 1,
+    Locked = "locked" 1,
+    Released = "released" 1,
+    AttemptWithdrawn = "attempt-withdrawn" 1,
+    Reacquired = "reacquired" 1,
+    Sold = "sold" 1,
+    Returned = "returned" 1,
+    Received = "received" 1,
+    Adjusted = "adjusted" 1,
+    Closed = "closed" 1,
+    Opened = "opened" 1,
+    OversubscriptionDetected = "oversubscription-detected" 1,
+);
+
+stored!(limit::Event, "limit",
+    Taken = "taken" 1,
+    Extended = "extended" 1,
+    Kept = "kept" 1,
+    Released = "released" 1,
+    AttemptWithdrawn = "attempt-withdrawn" 1,
+);
+
+stored!(item::Event, "item",
+    Created = "created" 1,
+    Changed = "changed" 1,
+);
+
+stored!(ticket::Event, "ticket",
+    Issued = "issued" 1,
+    CheckedIn = "checked-in" 1,
+    Revoked = "revoked" 1,
+);
+
+stored!(notification::Event, "notification",
+    Requested = "requested" 1,
+);
+
+stored!(DeadLetterEvent, "deadletter",
+    Parked = "parked" 1,
+    Redriven = "redriven" 1,
+    Settled = "settled" 1,
+);
