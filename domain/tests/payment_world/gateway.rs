@@ -197,8 +197,7 @@ fn query(attempt: AttemptNo, intent: Intent) -> Vec<Outcome> {
 }
 
 fn capture(attempt: AttemptNo, r#try: u16, intent: Intent) -> Vec<Outcome> {
-    let refused =
-        |retryable| Word::CaptureRefused { code: "no".into(), retryable, r#try };
+    let refused = |retryable| Word::CaptureRefused { code: "no".into(), retryable, r#try };
     if intent.captures_refused & bit(r#try) != 0 {
         return vec![outcome("refused as before", intent, vec![refused(true)], vec![])];
     }
@@ -289,7 +288,8 @@ fn refund(refund_id: RefundId, r#try: u16, word: Word, intent: Intent) -> Vec<Ou
     if intent.stand != Stand::Captured {
         // There is nothing to give back. After some tries it does not even answer.
         let refused = with(Back { refused: back.refused | bit(r#try), ..back });
-        let answer = (r#try < 4).then(|| outcome("nothing captured", refused, vec![failure], vec![]));
+        let answer =
+            (r#try < 4).then(|| outcome("nothing captured", refused, vec![failure], vec![]));
         return answer.into_iter().collect();
     }
     vec![

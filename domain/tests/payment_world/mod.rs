@@ -17,9 +17,7 @@ use std::rc::Rc;
 
 use holdfast_domain::payment::{self, BackReason, Event, Flow, Refusal, Status, Via, Word};
 use holdfast_domain::process::{self, Ask, Command, Fact, GatewayCall, Settings, TimerKey, What};
-use holdfast_domain::reservation::{
-    self, CancelReason, Channel, Claim, LatePayment, Line, LineKind, OnDecline, Policies,
-};
+use holdfast_domain::reservation::{self, CancelReason, Channel, Claim, Line, LineKind, Policies};
 use holdfast_domain::{
     By, Currency, Decider, Money, PaymentId, RefundId, ReservationId, Sku, Timestamp, UserId,
     derive,
@@ -76,7 +74,7 @@ fn decide_for_real(
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
     pub(crate) flow: Flow,
-    pub(crate) late_payment: LatePayment,
+    pub(crate) policies: Policies,
     /// How many things may go wrong.
     pub(crate) faults: u8,
     /// The rule that is missing, if any.
@@ -167,8 +165,7 @@ impl World {
             settings: Settings::default(),
         };
         let by = By::Owner(customer());
-        let cancel =
-            reservation::Command::Cancel { by, reason: CancelReason::User, refund: None };
+        let cancel = reservation::Command::Cancel { by, reason: CancelReason::User, refund: None };
         let refund = payment::Command::Refund {
             refund_id: operators_refund(),
             amount: Some(eur(PART)),
@@ -536,6 +533,25 @@ impl World {
         out.retain(|(_, next)| next != state);
     }
 
+    /// Where it ends when nobody does anything any more and nothing else goes wrong. Going round in
+    /// circles is an end, too: asking for ever is not better than not asking.
+    fn settle(&mut self, state: &State) -> State {
+        let mut before = vec![state.clone()];
+        let mut duties = Vec::new();
+        loop {
+            let last = before.last().expect("it began somewhere");
+            duties.clear();
+            self.duties(&last.clone(), &mut duties);
+            let faults = last.faults;
+            let next = duties.drain(..).find(|(_, next)| next.faults == faults);
+            match next {
+                Some((_, next)) if !before.contains(&next) => before.push(next),
+                Some((_, end)) => return end,
+                None => return last.clone(),
+            }
+        }
+    }
+
     /// What people and gateways may do, or not.
     fn whims(&mut self, state: &State, out: &mut Vec<(Action, State)>) {
         for (row, attempt) in (0..ATTEMPTS).zip(1u16..) {
@@ -603,10 +619,16 @@ impl World {
             let [captured, authorized, amount] =
                 [row.captured, row.authorized, row.amount].map(|money| money.amount_minor);
             if captured > authorized || authorized > amount {
-                return Err(format!("P1: more was taken than was asked for: {row:?}"));
+                return Err(format!(
+                    "P1: more was taken of attempt {} than asked for",
+                    row.attempt
+                ));
             }
             if asked > captured {
-                return Err(format!("P2: more goes back than was taken: {row:?}"));
+                return Err(format!(
+                    "P2: more of attempt {} goes back than was taken",
+                    row.attempt
+                ));
             }
             if intent.refunds.iter().any(|back| back.done.count_ones() > 1) {
                 return Err("one refund was paid back twice".into());
@@ -656,7 +678,9 @@ impl World {
             let known = payment.attempts.get::<usize>(row);
             let kept = intent.kept(known.map_or(0, all_of));
             if confirmed_by == Some(attempt) {
-                let all = known.and_then(|row| row.refunds.iter().find(|refund| refund.refund_id != operators_refund()));
+                let all = known.and_then(|row| {
+                    row.refunds.iter().find(|refund| refund.refund_id != operators_refund())
+                });
                 if intent.stand != Stand::Captured || all.is_some() || kept < PRICE - PART {
                     return Err(format!("confirmed by attempt {attempt} without its money"));
                 }
@@ -745,11 +769,7 @@ impl Model for World {
             hold_expires_at: Timestamp::from_secs(100),
             absolute_deadline: Timestamp::from_secs(200),
             channel: Channel::Other,
-            policies: Policies {
-                on_decline: OnDecline::KeepHold,
-                late_payment: self.setting.late_payment,
-                ..Policies::default()
-            },
+            policies: self.setting.policies,
         };
         let payment = self.payments.number(payment::State::default());
         let reservation = self.reservations.number(reservation::State::default());
@@ -785,9 +805,8 @@ impl Model for World {
         if is_busy || !state.loose.is_empty() || !state.told.is_empty() {
             return Ok(());
         }
-        let mut duties = Vec::new();
-        self.duties(state, &mut duties);
-        if duties.is_empty() { self.rest(state) } else { Ok(()) }
+        let settled = self.settle(state);
+        self.rest(&settled)
     }
 
     /// Whoever still may do something need not: `check` has judged every state without a duty.

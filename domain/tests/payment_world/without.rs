@@ -1,10 +1,12 @@
 //! The world without one of its rules. Each is switched off in the harness: the command, the facts or
 //! the asks are changed on their way into or out of the real aggregate and the real processes.
 
-use holdfast_domain::payment::{BackReason, Command, Event, LostWhy, Refusal, Retry, State, Status, Word};
+use holdfast_domain::payment::{
+    BackReason, Command, Event, LostWhy, Refusal, Retry, State, Status, Word,
+};
 use holdfast_domain::process::{self, Ask, GatewayCall};
 
-use super::{decide_for_real, eur, PRICE};
+use super::{PRICE, decide_for_real, eur, other_refund};
 
 /// The rule that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,121 +58,114 @@ pub(crate) fn decide(
     command: &Command,
 ) -> Result<Vec<Event>, Refusal> {
     let Some(without) = without else { return decide_for_real(state, command) };
-    let status = |attempt: u16| state.attempt(attempt).map_or(Status::None, |row| row.status);
-    match (without, command) {
-        (Without::AttemptCheck, Command::Record { via, gateway_event_id, word, .. }) => {
-            let attempt = state.current().map_or(1, |row| row.attempt);
-            let (via, gateway_event_id, word) = (*via, gateway_event_id.clone(), word.clone());
-            return decide_for_real(
-                state,
-                &Command::Record { attempt, via, gateway_event_id, word },
-            );
-        }
-        (Without::VoidOutlivingADecline, Command::Record { attempt, word, .. }) => {
-            if status(*attempt) == Status::VoidRequested && matches!(word, Word::Declined { .. }) {
-                return Ok(vec![Event::Voided { attempt: *attempt, reason: BackReason::Released }]);
-            }
-        }
-        (Without::AuthorizationOutlivingADecline, Command::Record { attempt, word, .. }) => {
-            let reserved =
-                matches!(status(*attempt), Status::Authorized | Status::CaptureRequested);
-            if reserved && matches!(word, Word::Declined { .. }) {
-                return Ok(vec![failed(*attempt)]);
-            }
-        }
-        (Without::FailedVoidsFailing, Command::Record { attempt, word, .. }) => {
-            if status(*attempt) == Status::VoidRequested && matches!(word, Word::VoidRefused { .. })
-            {
-                return Ok(vec![Event::Voided { attempt: *attempt, reason: BackReason::Released }]);
-            }
-        }
-        (Without::CaptureRefusalLosingMoney, Command::Record { attempt, word, .. }) => {
-            if refused_for_good(word) && status(*attempt) == Status::CaptureRequested {
-                return Ok(vec![failed(*attempt)]);
-            }
-        }
-        (Without::VoidingTheUncapturable, Command::Record { attempt, word, .. }) => {
-            if refused_for_good(word) && status(*attempt) == Status::CaptureRequested {
-                let (attempt, reason) = (*attempt, BackReason::MoneyLost);
-                let why = LostWhy::CaptureRefused;
-                return Ok(vec![Event::Voided { attempt, reason }, Event::MoneyLost { attempt, why }]);
-            }
-        }
-        (Without::SparingTheAuthorized, Command::SoftVoid { attempt: None, reason }) => {
-            if let Some(row) = state.current()
-                && row.status == Status::Authorized
-            {
-                let (attempt, reason) = (row.attempt, *reason);
-                return Ok(vec![Event::VoidRequested { attempt, reason, r#try: 1 }]);
-            }
-        }
-        (Without::RefundingBesideARefund, Command::GiveBack { .. }) => {
-            if state.status() == Status::RefundPending {
-                return Err(Refusal::NotRefundable { left: eur(0) });
-            }
-        }
-        _ => {}
+    if let Some(decided) = instead(without, state, command) {
+        return decided;
     }
     let mut facts = decide_for_real(state, command)?;
-    match without {
-        Without::VoidingTheOldAttempt => facts.retain(|fact| {
-            !matches!(fact, Event::VoidRequested { reason: BackReason::Superseded, .. })
-        }),
-        Without::VoidingTheDeclined => facts.retain(|fact| match fact {
-            Event::VoidRequested { attempt, .. } => status(*attempt) != Status::Failed,
-            _ => true,
-        }),
-        Without::NewKeyAfterRefusal => {
-            for fact in &mut facts {
-                if let Event::VoidRequested { r#try, .. } = fact {
-                    *r#try = 1;
-                }
-            }
-        }
-        Without::RememberingTheVoid if state.attempts.is_empty() => {
-            facts.retain(|fact| !matches!(fact, Event::Closed { .. }));
-        }
-        Without::LapseLosingMoney => {
-            facts.retain(|fact| {
-                let lapsed = matches!(fact, Event::MoneyLost { why, .. } if *why != LostWhy::CaptureRefused);
-                !lapsed
-            });
-        }
-        Without::SupersedingForGood => {
-            for fact in &mut facts {
-                if let Event::VoidRequested { reason, .. } = fact
-                    && *reason == BackReason::Superseded
-                {
-                    *reason = BackReason::Released;
-                }
-            }
-        }
-        Without::VoidingTheUncaptured => {
-            for fact in &mut facts {
-                if let Event::VoidRequested { attempt, reason, .. } = fact
-                    && status(*attempt) == Status::Authorized
-                {
-                    *fact = Event::RefundRequested {
-                        attempt: *attempt,
-                        refund_id: super::other_refund(),
-                        amount: eur(PRICE),
-                        reason: *reason,
-                        r#try: 1,
-                    };
-                }
-            }
-        }
-        _ => {}
+    facts.retain(|fact| !is_missing(without, state, fact));
+    for fact in &mut facts {
+        change(without, state, fact);
     }
     Ok(facts)
 }
 
-fn failed(attempt: u16) -> Event {
-    Event::Failed { attempt, code: "no".into(), decline_code: None, retryable: true }
+fn status(state: &State, attempt: u16) -> Status {
+    state.attempt(attempt).map_or(Status::None, |row| row.status)
+}
+
+/// What is decided instead, where the rule would have decided.
+fn instead(
+    without: Without,
+    state: &State,
+    command: &Command,
+) -> Option<Result<Vec<Event>, Refusal>> {
+    if let (Without::RefundingBesideARefund, Command::GiveBack { .. }) = (without, command) {
+        return (state.status() == Status::RefundPending)
+            .then_some(Err(Refusal::NotRefundable { left: eur(0) }));
+    }
+    if let (Without::SparingTheAuthorized, Command::SoftVoid { reason, .. }) = (without, command) {
+        let row = state.current().filter(|row| row.status == Status::Authorized)?;
+        let (attempt, reason) = (row.attempt, *reason);
+        return Some(Ok(vec![Event::VoidRequested { attempt, reason, r#try: 1 }]));
+    }
+    let Command::Record { attempt, word, .. } = command else { return None };
+    let attempt = *attempt;
+    let is_declined = matches!(word, Word::Declined { .. });
+    let failed = Event::Failed { attempt, code: "no".into(), decline_code: None, retryable: true };
+    let voided = |reason| Event::Voided { attempt, reason };
+    let facts = match (without, status(state, attempt)) {
+        (Without::AttemptCheck, _) => {
+            let mut latest = command.clone();
+            if let (Command::Record { attempt, .. }, Some(row)) = (&mut latest, state.current()) {
+                *attempt = row.attempt;
+            }
+            return Some(decide_for_real(state, &latest));
+        }
+        (Without::VoidOutlivingADecline, Status::VoidRequested) if is_declined => {
+            vec![voided(BackReason::Released)]
+        }
+        (
+            Without::AuthorizationOutlivingADecline,
+            Status::Authorized | Status::CaptureRequested,
+        ) if is_declined => vec![failed],
+        (Without::FailedVoidsFailing, Status::VoidRequested)
+            if matches!(word, Word::VoidRefused { .. }) =>
+        {
+            vec![voided(BackReason::Released)]
+        }
+        (Without::CaptureRefusalLosingMoney, Status::CaptureRequested)
+            if refused_for_good(word) =>
+        {
+            vec![failed]
+        }
+        (Without::VoidingTheUncapturable, Status::CaptureRequested) if refused_for_good(word) => {
+            let why = LostWhy::CaptureRefused;
+            vec![voided(BackReason::MoneyLost), Event::MoneyLost { attempt, why }]
+        }
+        _ => return None,
+    };
+    Some(Ok(facts))
 }
 
 fn refused_for_good(word: &Word) -> bool {
     matches!(word, Word::CaptureRefused { retryable: false, .. })
+}
+
+/// A fact that only the rule would have recorded.
+fn is_missing(without: Without, state: &State, fact: &Event) -> bool {
+    match (without, fact) {
+        (Without::VoidingTheOldAttempt, Event::VoidRequested { reason, .. }) => {
+            *reason == BackReason::Superseded
+        }
+        (Without::VoidingTheDeclined, Event::VoidRequested { attempt, .. }) => {
+            status(state, *attempt) == Status::Failed
+        }
+        (Without::RememberingTheVoid, Event::Closed { .. }) => state.attempts.is_empty(),
+        (Without::LapseLosingMoney, Event::MoneyLost { why, .. }) => {
+            *why != LostWhy::CaptureRefused
+        }
+        _ => false,
+    }
+}
+
+/// A fact that the rule would have recorded otherwise.
+fn change(without: Without, state: &State, fact: &mut Event) {
+    let Event::VoidRequested { attempt, reason, r#try } = fact else { return };
+    if without == Without::NewKeyAfterRefusal {
+        *r#try = 1;
+    }
+    if without == Without::SupersedingForGood && *reason == BackReason::Superseded {
+        *reason = BackReason::Released;
+    }
+    if without == Without::VoidingTheUncaptured && status(state, *attempt) == Status::Authorized {
+        *fact = Event::RefundRequested {
+            attempt: *attempt,
+            refund_id: other_refund(),
+            amount: eur(PRICE),
+            reason: *reason,
+            r#try: 1,
+        };
+    }
 }
 
 /// What the booking process is told, with the rule switched off.
