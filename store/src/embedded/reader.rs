@@ -80,6 +80,11 @@ impl Reader {
         }
     }
 
+    /// Where an event stands on the disk: the file name of its segment, the offset of its frame.
+    pub fn locate(&self, position: Position) -> Option<(String, u64)> {
+        self.view.locate(position.0)
+    }
+
     /// What the store is and holds.
     pub fn info(&self) -> StoreInfo {
         info(self.store_id, &self.view, &*self.disk)
