@@ -18,6 +18,7 @@ mod reader;
 mod recovery;
 mod scan;
 pub mod sim;
+mod tail;
 mod twins;
 mod verify;
 mod view;
