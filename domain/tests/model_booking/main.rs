@@ -38,10 +38,10 @@ impl search::Model for Model {
     fn initial(&mut self) -> World {
         let scenario = self.rules.scenario;
         let (reservation, payment) = self.rules.nothing();
-        let may_cancel = scenario.cancel;
-        let booking = Booking { reservation, payment, may_cancel, ..Booking::default() };
+        let booking =
+            |may_cancel| Booking { reservation, payment, may_cancel, ..Booking::default() };
         let pools = [self.rules.pool_of_one(); 2];
-        World { pools, bookings: [booking; 2], ..World::default() }
+        World { pools, bookings: scenario.cancel.map(booking), ..World::default() }
     }
 
     fn successors(&mut self, world: &World, out: &mut Vec<(Step, World)>) {
