@@ -156,8 +156,9 @@ impl Naive {
                         }
                     }
                 };
-                let own =
-                    |tag: &Tag| matches!(tag.by, Whose::Lock(_)) && tag.user == *user && !tag.due(now);
+                let own = |tag: &Tag| {
+                    matches!(tag.by, Whose::Lock(_)) && tag.user == *user && !tag.due(now)
+                };
                 if !self.make_room(&seats, now, own) {
                     return false;
                 }
@@ -187,8 +188,7 @@ impl Naive {
                 let Some(names) = self.names.get_mut(r).filter(|_| held) else { return true };
                 if names.remove(name) && names.is_empty() {
                     // A late repeat may have made a new lock of an id that was taken over.
-                    let anew: BTreeSet<_> =
-                        self.seats.iter().flatten().map(|tag| tag.by).collect();
+                    let anew: BTreeSet<_> = self.seats.iter().flatten().map(|tag| tag.by).collect();
                     for seat in self.of(by) {
                         let tag = self.seats[seat].expect("its own");
                         let back = tag.origin.filter(|(lock, until)| {
@@ -288,8 +288,7 @@ impl Naive {
                 true
             }
             Step::Block { seats } => {
-                let taken =
-                    |seat: &usize| self.seats[*seat].is_some_and(|tag| !tag.due(now));
+                let taken = |seat: &usize| self.seats[*seat].is_some_and(|tag| !tag.due(now));
                 if seats.iter().any(taken) {
                     return false;
                 }
@@ -311,8 +310,16 @@ impl Naive {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Lock { lock: u128, user: usize, seats: Vec<usize>, until: i64 },
-    ReleaseLock { lock: u128, user: usize },
+    Lock {
+        lock: u128,
+        user: usize,
+        seats: Vec<usize>,
+        until: i64,
+    },
+    ReleaseLock {
+        lock: u128,
+        user: usize,
+    },
     Attach {
         r: u128,
         user: usize,
@@ -322,14 +329,39 @@ enum Step {
         epoch: u32,
         name: u128,
     },
-    Withdraw { r: u128, name: u128 },
-    Extend { r: u128, until: i64, epoch: u32 },
-    Confirm { r: u128, epoch: u32 },
-    Release { r: u128, epoch: u32, reason: ReleaseReason },
-    Reacquire { r: u128, user: usize, seats: Vec<usize>, epoch: u32 },
-    DropLapsed { by: Whose },
-    Block { seats: Vec<usize> },
-    Unblock { seats: Vec<usize> },
+    Withdraw {
+        r: u128,
+        name: u128,
+    },
+    Extend {
+        r: u128,
+        until: i64,
+        epoch: u32,
+    },
+    Confirm {
+        r: u128,
+        epoch: u32,
+    },
+    Release {
+        r: u128,
+        epoch: u32,
+        reason: ReleaseReason,
+    },
+    Reacquire {
+        r: u128,
+        user: usize,
+        seats: Vec<usize>,
+        epoch: u32,
+    },
+    DropLapsed {
+        by: Whose,
+    },
+    Block {
+        seats: Vec<usize>,
+    },
+    Unblock {
+        seats: Vec<usize>,
+    },
 }
 
 fn seat(index: usize) -> SeatId {
@@ -360,10 +392,9 @@ impl Step {
                 seats: Seats::Named(ids(seats)),
                 expires_at: at(*until),
             },
-            Self::ReleaseLock { lock, user: who } => Command::ReleaseLock {
-                lock_id: lock_id(*lock),
-                by: By::Owner(user(USERS[*who])),
-            },
+            Self::ReleaseLock { lock, user: who } => {
+                Command::ReleaseLock { lock_id: lock_id(*lock), by: By::Owner(user(USERS[*who])) }
+            }
             Self::Attach { r, user: who, seats, of_lock, until, epoch, name } => Command::Attach {
                 reservation_id: reservation(*r),
                 user_id: user(USERS[*who]),
@@ -386,11 +417,9 @@ impl Step {
             Self::Confirm { r, epoch } => {
                 Command::Confirm { reservation_id: reservation(*r), epoch: *epoch }
             }
-            Self::Release { r, epoch, reason } => Command::Release {
-                reservation_id: reservation(*r),
-                epoch: *epoch,
-                reason: *reason,
-            },
+            Self::Release { r, epoch, reason } => {
+                Command::Release { reservation_id: reservation(*r), epoch: *epoch, reason: *reason }
+            }
             Self::Reacquire { r, user: who, seats, epoch } => Command::Reacquire {
                 reservation_id: reservation(*r),
                 user_id: user(USERS[*who]),
@@ -422,13 +451,7 @@ fn wishes() -> impl Strategy<Value = (u128, usize, Vec<usize>)> {
 fn steps() -> impl Strategy<Value = Step> {
     let lock = (1..=3u128, 0..2usize, some_seats(), 1..25i64)
         .prop_map(|(lock, user, seats, until)| Step::Lock { lock, user, seats, until });
-    let attach = (
-        wishes(),
-        prop::option::weighted(0.4, 1..=3u128),
-        1..25i64,
-        1..=2u32,
-        1..=2u128,
-    )
+    let attach = (wishes(), prop::option::weighted(0.4, 1..=3u128), 1..25i64, 1..=2u32, 1..=2u128)
         .prop_map(|((r, user, seats), of_lock, until, epoch, name)| Step::Attach {
             r,
             user,
@@ -438,8 +461,12 @@ fn steps() -> impl Strategy<Value = Step> {
             epoch,
             name,
         });
-    let again = (wishes(), 1..=3u32)
-        .prop_map(|((r, user, seats), epoch)| Step::Reacquire { r, user, seats, epoch });
+    let again = (wishes(), 1..=3u32).prop_map(|((r, user, seats), epoch)| Step::Reacquire {
+        r,
+        user,
+        seats,
+        epoch,
+    });
     let reason = prop::sample::select(vec![
         ReleaseReason::Expired,
         ReleaseReason::Cancelled,
@@ -447,10 +474,8 @@ fn steps() -> impl Strategy<Value = Step> {
         ReleaseReason::LateRejected,
     ]);
     let r = 1..=4u128;
-    let whose = prop_oneof![
-        (1..=3u128).prop_map(Whose::Lock),
-        (1..=4u128).prop_map(Whose::Reservation)
-    ];
+    let whose =
+        prop_oneof![(1..=3u128).prop_map(Whose::Lock), (1..=4u128).prop_map(Whose::Reservation)];
     prop_oneof![
         6 => lock,
         8 => attach,
