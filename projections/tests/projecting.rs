@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use holdfast_domain::payment::Status as PaymentStatus;
 use holdfast_domain::{Period, reservation};
-use holdfast_projections::{
-    AvailabilityReason, PageRequest, Projection, ReadModels, SeatStatus, TicketStatus,
-};
+use holdfast_projections::{Projection, ReadModels, TicketStatus};
+use holdfast_store::EventStore;
 use holdfast_store::memory::Memory;
-use holdfast_store::{EventStore, Filter, Position, StreamAppend, Expected, NewEvent};
 use proptest::prelude::*;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Column as _, Row as _, ValueRef as _};
-use world::{Dice, START, World, hall, plan, reservation_id, sku, user};
+use world::{Dice, START, World, hall, user};
 
 /// Every row of every table of every projection, as text.
 async fn dump(path: &Path) -> BTreeMap<String, Vec<String>> {
@@ -31,7 +29,8 @@ async fn dump(path: &Path) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
     for table in tables {
         // Generations tell how often a table was rebuilt, not what is in it.
-        let columns = if table == "checkpoints" { "name, version, position, event_id" } else { "*" };
+        let columns =
+            if table == "checkpoints" { "name, version, position, event_id" } else { "*" };
         let sql = format!("SELECT {columns} FROM {table} ORDER BY 1, 2");
         let rows = sqlx::query(&sql).fetch_all(&pool).await.unwrap();
         let line = |row: sqlx::sqlite::SqliteRow| {
@@ -42,7 +41,9 @@ async fn dump(path: &Path) -> BTreeMap<String, Vec<String>> {
                 }
                 let text = row
                     .try_get_unchecked::<String, _>(column.ordinal())
-                    .or_else(|_| row.try_get_unchecked::<i64, _>(column.ordinal()).map(|n| n.to_string()))
+                    .or_else(|_| {
+                        row.try_get_unchecked::<i64, _>(column.ordinal()).map(|n| n.to_string())
+                    })
                     .unwrap();
                 format!("{}={text}", column.name())
             });
@@ -116,9 +117,15 @@ async fn compare(world: &World, reads: &ReadModels) {
     }
     for (id, state) in &world.pools {
         let row = reads.availability(id).await.unwrap().expect("a pool has a row");
-        assert_eq!((row.total, row.available, row.closed), (state.total(), state.available(), !state.is_open()));
+        assert_eq!(
+            (row.total, row.available, row.closed),
+            (state.total(), state.available(), !state.is_open())
+        );
         if state.claims().all(|(_, claim)| claim.what.period.is_none()) {
-            assert_eq!((u64::from(row.held), u64::from(row.committed)), (state.held(), state.committed()));
+            assert_eq!(
+                (u64::from(row.held), u64::from(row.committed)),
+                (state.held(), state.committed())
+            );
         }
         for hour in (20..80).step_by(5) {
             let from = START.plus(Duration::from_secs(hour * 3_600));
@@ -149,7 +156,10 @@ async fn compare(world: &World, reads: &ReadModels) {
     }
     for (id, state) in &world.items {
         let row = reads.item(id).await.unwrap().expect("an item");
-        assert_eq!((Some(row.description), row.seat_map_id), (state.description.clone(), state.seat_map_id.clone()));
+        assert_eq!(
+            (Some(row.description), row.seat_map_id),
+            (state.description.clone(), state.seat_map_id.clone())
+        );
     }
     for (id, state) in &world.tickets {
         let row = reads.ticket(id).await.unwrap();

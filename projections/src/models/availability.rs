@@ -246,7 +246,10 @@ impl Stored for ClaimRow {
             state: row.word()?,
             expires_at: row.opt_time()?,
             epoch: row.int()?,
-            period: row.opt_time()?.zip(row.opt_time()?).map(|(from, until)| Period { from, until }),
+            period: row
+                .opt_time()?
+                .zip(row.opt_time()?)
+                .map(|(from, until)| Period { from, until }),
         })
     }
 }

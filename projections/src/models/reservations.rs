@@ -4,8 +4,10 @@ use holdfast_domain::reservation::{Channel, Event, Line, State, Status};
 use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId, VehicleId};
 use holdfast_store::Position;
 
-use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word};
 use crate::projecting::Seen;
+use crate::tables::{
+    Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word,
+};
 use crate::{Page, PageRequest, QueryError, ReadModels};
 
 /// A reservation.

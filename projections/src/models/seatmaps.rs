@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use holdfast_domain::seatmap::{Event, Owner, Plan};
-use holdfast_domain::{
-    LockId, Money, ReservationId, SeatId, SeatMapId, Sku, Timestamp, UserId,
-};
+use holdfast_domain::{LockId, Money, ReservationId, SeatId, SeatMapId, Sku, Timestamp, UserId};
 use holdfast_store::Position;
 use serde::{Deserialize, Serialize};
 
@@ -353,7 +351,9 @@ impl SeatMaps {
             Event::Published { plan } | Event::Changed { plan, .. } => {
                 return self.arrange(tx, map, plan, position).await;
             }
-            Event::SeatsLocked { reservation_id: Some(id), user_id, seat_ids, expires_at, .. } => {
+            Event::SeatsLocked {
+                reservation_id: Some(id), user_id, seat_ids, expires_at, ..
+            } => {
                 self.attach(tx, map, *id, user_id, seat_ids, *expires_at, position).await?;
             }
             Event::SeatsLocked { lock_id: Some(lock), user_id, seat_ids, expires_at, .. } => {
@@ -707,8 +707,10 @@ impl ReadModels {
             return Ok(Vec::new());
         }
         let marks = vec!["?"; ids.len()].join(",");
-        let sql =
-            format!("{} WHERE seat_map_id = ? AND id IN ({marks}) ORDER BY ordinal", SEATS.select());
+        let sql = format!(
+            "{} WHERE seat_map_id = ? AND id IN ({marks}) ORDER BY ordinal",
+            SEATS.select()
+        );
         let mut values: Vec<Value> = vec![map.as_str().into()];
         values.extend(ids.iter().map(|id| id.as_str().into()));
         self.many(&sql, values).await

@@ -67,7 +67,11 @@ pub(crate) const TICKETS: Table = Table {
     ],
     key: 1,
     indexes: &[
-        Index { name: "tickets_by_reservation", columns: &["reservation_id", "unit"], early: false },
+        Index {
+            name: "tickets_by_reservation",
+            columns: &["reservation_id", "unit"],
+            early: false,
+        },
         Index { name: "tickets_by_user", columns: &["user_id"], early: false },
     ],
 };

@@ -156,11 +156,9 @@ impl World {
 
     /// Items, stock and a hall: what every world begins with.
     pub async fn open(&mut self) {
-        for (name, kind) in SKUS.into_iter().zip([
-            item::Kind::Stock,
-            item::Kind::Ticket,
-            item::Kind::VehicleClass,
-        ]) {
+        for (name, kind) in
+            SKUS.into_iter().zip([item::Kind::Stock, item::Kind::Ticket, item::Kind::VehicleClass])
+        {
             let description = item::Description {
                 name: format!("The {name}"),
                 kind,
