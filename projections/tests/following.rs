@@ -1,5 +1,7 @@
 //! The runner and the rebuild among accidents: kills, damage, poison, another log, another process.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod world;
 
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! version), run with `HOLDFAST_BLESS=1` and commit what it writes. Files of older versions are never
 //! written again; they are read for ever.
 
-#![allow(unreachable_pub, reason = "the samples are a module of this test")]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test with its own samples")]
 
 mod samples;
 

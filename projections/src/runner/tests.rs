@@ -1,4 +1,5 @@
 //! A crash at each point of a batch, and what becomes of a runner whose checkpoint is not in it.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use holdfast_domain::{Sku, Timestamp, UserId, derive, inventory};
 use holdfast_schemas::{Actor, Metadata, StoredEvent};
