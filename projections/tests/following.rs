@@ -139,7 +139,7 @@ async fn old_rows_answer_while_another_process_rebuilds_beside_a_running_server(
         reads.seats(&hall(), None).await.unwrap(),
         whole.seats(&hall(), None).await.unwrap()
     );
-    for (id, _) in &world.pools {
+    for id in world.pools.keys() {
         assert_eq!(reads.availability(id).await.unwrap(), whole.availability(id).await.unwrap());
     }
     following.end().await;

@@ -77,6 +77,7 @@ impl NotificationRow {
 
 pub(crate) const NOTIFICATIONS: Table = Table {
     name: "notifications",
+    about: "Notices to customers; the words are made when one is read.",
     columns: &[
         Column::text("id"),
         Column::text("user_id"),

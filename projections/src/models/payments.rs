@@ -68,6 +68,7 @@ pub struct PaymentRow {
 
 pub(crate) const PAYMENTS: Table = Table {
     name: "payments",
+    about: "Payments: where the latest attempt stands, and the sums over all attempts.",
     columns: &[
         Column::text("id"),
         Column::text("reservation_id"),

@@ -53,6 +53,7 @@ pub struct ReservationRow {
 
 pub(crate) const RESERVATIONS: Table = Table {
     name: "reservations",
+    about: "Reservations as their customers see them. One row a reservation; lines as JSON.",
     columns: &[
         Column::text("id"),
         Column::text("user_id"),

@@ -144,6 +144,7 @@ pub struct SeatSnapshot {
 
 pub(crate) const SEAT_MAPS: Table = Table {
     name: "seat_maps",
+    about: "Seat maps with the counts of their seats and their plan.",
     columns: &[
         Column::text("id"),
         Column::text("name"),
@@ -205,6 +206,7 @@ impl Stored for SeatMapRow {
 
 pub(crate) const SEATS: Table = Table {
     name: "seats",
+    about: "Seats: place, price, status, owner. One row a seat; x and y in seat widths.",
     columns: &[
         Column::text("seat_map_id"),
         Column::text("id"),

@@ -51,6 +51,7 @@ pub struct TicketRow {
 
 pub(crate) const TICKETS: Table = Table {
     name: "tickets",
+    about: "Tickets: whose, for what, whether used.",
     columns: &[
         Column::text("id"),
         Column::text("reservation_id"),
