@@ -1,1 +1,31 @@
-//! placeholder
+//! What is asked often, ready to be answered: tables that follow the log.
+//!
+//! Everything here is derived. It may be deleted at any time and is built again from the log; nothing
+//! is decided by it, nothing is appended, nobody outside is told anything.
+//!
+//! ```text
+//!   log ──► Runner ──► models/*.rs ──► tables ──commit──► rows + checkpoint ──► readers
+//!             │          (one batch, in memory)             (one transaction)
+//!             └── Rebuild: the same into other tables beside, then swapped in one transaction
+//! ```
+//!
+//! Whoever wants to see its own change passes the position that its mutation was answered with to
+//! [`ReadModels::wait_for`].
+
+mod checkpoints;
+mod models;
+mod page;
+mod projection;
+mod read_models;
+mod tables;
+
+pub use checkpoints::{ParkedEvent, ProjectionState, ProjectionStatus};
+pub use models::{
+    AvailabilityReason, AvailabilityRow, ClaimState, DeadLetterRow, ItemRow, MovementKind, NextStep,
+    NotificationRow, PaymentRow, ReservationRow, SeatCounts, SeatMapRow, SeatRow, SeatSnapshot,
+    SeatStatus, StockMovementRow, TicketRow, TicketStatus,
+};
+pub use page::{MOST_ROWS, Page, PageRequest, USUAL_ROWS};
+pub use projection::{Projection, UnknownProjection};
+pub use read_models::{QueryError, ReadModels, Stale};
+pub use tables::TableError;

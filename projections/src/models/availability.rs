@@ -1,0 +1,448 @@
+//! Availability: how many of each pool there are, are held, are committed, are left.
+//!
+//! A pool has one row of counts and one row for each claim. A claim without a period counts always; a
+//! pool that has claims with periods is answered from its claims, at the instant at which most of them
+//! overlap.
+
+use holdfast_domain::inventory::Event;
+use holdfast_domain::{Epoch, Period, ReservationId, Sku, Timestamp};
+use holdfast_store::Position;
+use serde::{Deserialize, Serialize};
+
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value};
+use crate::{QueryError, ReadModels};
+
+/// Why there is something, or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AvailabilityReason {
+    /// There is enough.
+    Ok,
+    /// At most a tenth of what there ever was is left.
+    Low,
+    /// Nothing is left, but something is held only and may come back.
+    Reserved,
+    /// Nothing is left.
+    Gone,
+    /// Not for sale at the moment.
+    Closed,
+}
+
+/// What is left of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AvailabilityRow {
+    /// Which pool.
+    pub sku: Sku,
+    /// How many there are; what was sold for good is not there any more.
+    pub total: u32,
+    /// How many are held, unpaid.
+    pub held: u32,
+    /// How many are paid for and kept.
+    pub committed: u32,
+    /// How many a new claim could get.
+    pub available: u32,
+    /// How many were sold for good.
+    pub sold: u32,
+    /// Whether new claims are refused.
+    pub closed: bool,
+    /// Whether at most a tenth is left.
+    pub low: bool,
+    /// The place in the log up to which this was counted.
+    pub as_of: Position,
+}
+
+impl AvailabilityRow {
+    /// Why there is something, or nothing.
+    pub fn reason(&self) -> AvailabilityReason {
+        if self.closed {
+            AvailabilityReason::Closed
+        } else if self.available == 0 && self.held > 0 {
+            AvailabilityReason::Reserved
+        } else if self.available == 0 {
+            AvailabilityReason::Gone
+        } else if self.low {
+            AvailabilityReason::Low
+        } else {
+            AvailabilityReason::Ok
+        }
+    }
+}
+
+/// Whether a claim is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ClaimState {
+    /// Not yet.
+    Held,
+    /// It is.
+    Committed,
+}
+
+/// The counts of a pool, as they are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PoolRow {
+    sku: Sku,
+    total: i64,
+    held: i64,
+    committed: i64,
+    sold: i64,
+    closed: bool,
+    /// How many of its claims have a period.
+    periods: i64,
+    position: Position,
+}
+
+impl PoolRow {
+    fn new(sku: Sku) -> Self {
+        let position = Position::ZERO;
+        Self { sku, total: 0, held: 0, committed: 0, sold: 0, closed: false, periods: 0, position }
+    }
+
+    fn answer(&self, held: i64, committed: i64, as_of: Position) -> AvailabilityRow {
+        let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
+        let available = self.total - held - committed;
+        AvailabilityRow {
+            sku: self.sku.clone(),
+            total: count(self.total),
+            held: count(held),
+            committed: count(committed),
+            available: count(available),
+            sold: count(self.sold),
+            closed: self.closed,
+            low: is_low(self.total, self.sold, available),
+            as_of,
+        }
+    }
+}
+
+/// Little is left once something was taken and at most a tenth of what there ever was remains.
+fn is_low(total: i64, sold: i64, available: i64) -> bool {
+    let ever = total + sold;
+    available > 0 && available < ever && available * 10 <= ever
+}
+
+pub(crate) static AVAILABILITY: Table = Table {
+    name: "availability",
+    columns: &[
+        Column::text("sku"),
+        Column::int("total"),
+        Column::int("held"),
+        Column::int("committed"),
+        Column::int("sold"),
+        Column::flag("closed"),
+        Column::int("periods"),
+        Column::int("position"),
+        // Follow from the others; for those who read the table itself.
+        Column::int("available"),
+        Column::flag("low"),
+    ],
+    key: 1,
+    indexes: &[],
+};
+
+impl Stored for PoolRow {
+    const TABLE: &'static Table = &AVAILABILITY;
+    type Key = Sku;
+
+    fn key(&self) -> Sku {
+        self.sku.clone()
+    }
+
+    fn key_values(sku: &Sku) -> Vec<Value> {
+        vec![sku.as_str().into()]
+    }
+
+    fn values(&self) -> Vec<Value> {
+        let available = self.total - self.held - self.committed;
+        vec![
+            self.sku.as_str().into(),
+            self.total.into(),
+            self.held.into(),
+            self.committed.into(),
+            self.sold.into(),
+            self.closed.into(),
+            self.periods.into(),
+            self.position.into(),
+            available.max(0).into(),
+            is_low(self.total, self.sold, available).into(),
+        ]
+    }
+
+    fn read(row: &mut Row) -> Result<Self, TableError> {
+        Ok(Self {
+            sku: row.parse()?,
+            total: row.int()?,
+            held: row.int()?,
+            committed: row.int()?,
+            sold: row.int()?,
+            closed: row.flag()?,
+            periods: row.int()?,
+            position: row.position()?,
+        })
+    }
+}
+
+/// What one reservation has claimed of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ClaimRow {
+    sku: Sku,
+    reservation_id: ReservationId,
+    qty: u32,
+    state: ClaimState,
+    expires_at: Option<Timestamp>,
+    epoch: Epoch,
+    period: Option<Period>,
+}
+
+pub(crate) static CLAIMS: Table = Table {
+    name: "claims",
+    columns: &[
+        Column::text("sku"),
+        Column::text("reservation_id"),
+        Column::int("qty"),
+        Column::text("state"),
+        Column::time("expires_at").or_null(),
+        Column::int("epoch"),
+        Column::time("period_from").or_null(),
+        Column::time("period_until").or_null(),
+    ],
+    key: 2,
+    indexes: &[],
+};
+
+impl Stored for ClaimRow {
+    const TABLE: &'static Table = &CLAIMS;
+    type Key = (Sku, ReservationId);
+
+    fn key(&self) -> (Sku, ReservationId) {
+        (self.sku.clone(), self.reservation_id)
+    }
+
+    fn key_values((sku, reservation_id): &(Sku, ReservationId)) -> Vec<Value> {
+        vec![sku.as_str().into(), Value::show(reservation_id)]
+    }
+
+    fn values(&self) -> Vec<Value> {
+        vec![
+            self.sku.as_str().into(),
+            Value::show(self.reservation_id),
+            self.qty.into(),
+            match self.state {
+                ClaimState::Held => "HELD",
+                ClaimState::Committed => "COMMITTED",
+            }
+            .into(),
+            self.expires_at.into(),
+            self.epoch.into(),
+            self.period.map(|period| period.from).into(),
+            self.period.map(|period| period.until).into(),
+        ]
+    }
+
+    fn read(row: &mut Row) -> Result<Self, TableError> {
+        Ok(Self {
+            sku: row.parse()?,
+            reservation_id: row.parse()?,
+            qty: row.int()?,
+            state: row.word()?,
+            expires_at: row.opt_time()?,
+            epoch: row.int()?,
+            period: row.opt_time()?.zip(row.opt_time()?).map(|(from, until)| Period { from, until }),
+        })
+    }
+}
+
+impl ReadModels {
+    /// What is left of a pool: what a claim without a period could get.
+    pub async fn availability(&self, sku: &Sku) -> Result<Option<AvailabilityRow>, QueryError> {
+        self.available(sku, None).await
+    }
+
+    /// What is left of a pool for a period: at the instant of it at which most claims overlap.
+    pub async fn availability_in(
+        &self,
+        sku: &Sku,
+        period: &Period,
+    ) -> Result<Option<AvailabilityRow>, QueryError> {
+        self.available(sku, Some(period)).await
+    }
+
+    async fn available(
+        &self,
+        sku: &Sku,
+        period: Option<&Period>,
+    ) -> Result<Option<AvailabilityRow>, QueryError> {
+        let sql = format!(
+            "SELECT {}, (SELECT position FROM checkpoints WHERE name = 'availability') \
+             FROM availability WHERE sku = ?",
+            AVAILABILITY.list(),
+        );
+        let rows = self.home().rows(&AVAILABILITY, &sql, vec![sku.as_str().into()]).await?;
+        let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
+        let pool = PoolRow::read(&mut row)?;
+        let _available: i64 = row.int()?;
+        let _low = row.flag()?;
+        let as_of = row.position()?;
+        if pool.periods == 0 {
+            return Ok(Some(pool.answer(pool.held, pool.committed, as_of)));
+        }
+        let sql = format!("{} WHERE sku = ?", CLAIMS.select());
+        let claims: Vec<ClaimRow> = self.many(&sql, vec![sku.as_str().into()]).await?;
+        let (held, committed) = peak(&claims, period);
+        Ok(Some(pool.answer(held, committed, as_of)))
+    }
+}
+
+/// How many are held and committed at the instant (of `period`, if given) at which most are. Overlaps
+/// only grow where a claim begins, so those instants are enough.
+fn peak(claims: &[ClaimRow], period: Option<&Period>) -> (i64, i64) {
+    let begins = claims.iter().filter_map(|claim| claim.period).map(|period| period.from);
+    let instants = begins
+        .map(|from| period.map_or(from, |period| from.max(period.from)))
+        .filter(|instant| period.is_none_or(|period| period.contains(*instant)))
+        .chain(period.map(|period| period.from))
+        .map(Some)
+        .chain([None]);
+    let at = |instant: Option<Timestamp>| {
+        let counts = |claim: &&ClaimRow| match (claim.period, instant) {
+            (None, _) => true,
+            (Some(period), Some(instant)) => period.contains(instant),
+            (Some(_), None) => false,
+        };
+        claims.iter().filter(counts).fold((0, 0), |(held, committed), claim| match claim.state {
+            ClaimState::Held => (held + i64::from(claim.qty), committed),
+            ClaimState::Committed => (held, committed + i64::from(claim.qty)),
+        })
+    };
+    instants.map(at).max_by_key(|(held, committed)| held + committed).unwrap_or((0, 0))
+}
+
+/// How events change it.
+#[derive(Default)]
+pub(crate) struct Availability {
+    pub(crate) pools: Kept<PoolRow>,
+    pub(crate) claims: Kept<ClaimRow>,
+}
+
+impl Availability {
+    /// An item is in the catalogue: it has a pool, however empty.
+    pub(crate) async fn listed(
+        &mut self,
+        tx: &mut Tx,
+        edition: Edition,
+        sku: &Sku,
+        position: Position,
+    ) -> Result<(), TableError> {
+        if self.pools.get(tx, edition, sku).await?.is_none() {
+            self.pools.put(PoolRow { position, ..PoolRow::new(sku.clone()) });
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn apply(
+        &mut self,
+        tx: &mut Tx,
+        edition: Edition,
+        sku: &Sku,
+        event: &Event,
+        position: Position,
+    ) -> Result<(), TableError> {
+        let known = self.pools.get(tx, edition, sku).await?;
+        let mut pool = known.unwrap_or_else(|| PoolRow::new(sku.clone()));
+        pool.position = position;
+        let key = |reservation_id: &ReservationId| (sku.clone(), *reservation_id);
+        match event {
+            Event::Held { reservation_id, qty, expires_at, epoch, period, .. } => {
+                let claim = ClaimRow {
+                    sku: sku.clone(),
+                    reservation_id: *reservation_id,
+                    qty: *qty,
+                    state: ClaimState::Held,
+                    expires_at: Some(*expires_at),
+                    epoch: *epoch,
+                    period: *period,
+                };
+                self.change(tx, edition, &mut pool, key(reservation_id), Some(claim)).await?;
+            }
+            Event::HoldExtended { reservation_id, expires_at, epoch, .. } => {
+                if let Some(claim) = self.claims.get(tx, edition, &key(reservation_id)).await? {
+                    let claim =
+                        ClaimRow { expires_at: Some(*expires_at), epoch: *epoch, ..claim };
+                    self.change(tx, edition, &mut pool, key(reservation_id), Some(claim)).await?;
+                }
+            }
+            Event::Locked { reservation_id, qty, epoch } => {
+                let known = self.claims.get(tx, edition, &key(reservation_id)).await?;
+                let claim = ClaimRow {
+                    sku: sku.clone(),
+                    reservation_id: *reservation_id,
+                    qty: *qty,
+                    state: ClaimState::Committed,
+                    expires_at: None,
+                    epoch: *epoch,
+                    period: known.and_then(|claim| claim.period),
+                };
+                self.change(tx, edition, &mut pool, key(reservation_id), Some(claim)).await?;
+            }
+            Event::Reacquired { reservation_id, qty, epoch, period } => {
+                let claim = ClaimRow {
+                    sku: sku.clone(),
+                    reservation_id: *reservation_id,
+                    qty: *qty,
+                    state: ClaimState::Committed,
+                    expires_at: None,
+                    epoch: *epoch,
+                    period: *period,
+                };
+                self.change(tx, edition, &mut pool, key(reservation_id), Some(claim)).await?;
+            }
+            Event::Released { reservation_id, qty, .. } => {
+                // A release of nothing only raises the fence.
+                if *qty > 0 {
+                    self.change(tx, edition, &mut pool, key(reservation_id), None).await?;
+                }
+            }
+            Event::Sold { reservation_id, qty } => {
+                self.change(tx, edition, &mut pool, key(reservation_id), None).await?;
+                pool.total -= i64::from(*qty);
+                pool.sold += i64::from(*qty);
+            }
+            Event::Returned { qty, .. } => {
+                pool.total += i64::from(*qty);
+                pool.sold = (pool.sold - i64::from(*qty)).max(0);
+            }
+            Event::Received { qty, .. } => pool.total += i64::from(*qty),
+            Event::Adjusted { delta, .. } => pool.total += delta,
+            Event::Closed => pool.closed = true,
+            Event::Opened => pool.closed = false,
+            Event::AttemptWithdrawn { .. } | Event::OversubscriptionDetected { .. } => {}
+        }
+        self.pools.put(pool);
+        Ok(())
+    }
+
+    /// The claim of a reservation is now that; the pool's sums follow.
+    async fn change(
+        &mut self,
+        tx: &mut Tx,
+        edition: Edition,
+        pool: &mut PoolRow,
+        key: (Sku, ReservationId),
+        now: Option<ClaimRow>,
+    ) -> Result<(), TableError> {
+        let before = self.claims.get(tx, edition, &key).await?;
+        for (claim, sign) in before.iter().map(|claim| (claim, -1)).chain(now.iter().map(|c| (c, 1)))
+        {
+            let qty = i64::from(claim.qty) * sign;
+            match claim.state {
+                ClaimState::Held => pool.held += qty,
+                ClaimState::Committed => pool.committed += qty,
+            }
+            pool.periods += if claim.period.is_some() { sign } else { 0 };
+        }
+        match now {
+            Some(claim) => self.claims.put(claim),
+            None => self.claims.remove(key),
+        }
+        Ok(())
+    }
+}

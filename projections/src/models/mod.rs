@@ -1,0 +1,34 @@
+//! The read models, one file each: its row, its table, how events change it, and what is asked of it.
+
+mod availability;
+mod dead_letters;
+mod items;
+mod notifications;
+mod payments;
+mod reservations;
+mod seatmaps;
+mod stock_movements;
+mod tickets;
+
+pub use availability::{AvailabilityReason, AvailabilityRow, ClaimState};
+pub use dead_letters::DeadLetterRow;
+pub use items::ItemRow;
+pub use notifications::NotificationRow;
+pub use payments::{NextStep, PaymentRow};
+pub use reservations::ReservationRow;
+pub use seatmaps::{SeatCounts, SeatMapRow, SeatRow, SeatSnapshot, SeatStatus};
+pub use stock_movements::{MovementKind, StockMovementRow};
+pub use tickets::{TicketRow, TicketStatus};
+
+/// Their tables.
+pub(crate) mod tables {
+    pub(crate) use super::availability::{AVAILABILITY, CLAIMS};
+    pub(crate) use super::dead_letters::DEAD_LETTERS;
+    pub(crate) use super::items::ITEMS;
+    pub(crate) use super::notifications::NOTIFICATIONS;
+    pub(crate) use super::payments::PAYMENTS;
+    pub(crate) use super::reservations::RESERVATIONS;
+    pub(crate) use super::seatmaps::{SEAT_MAPS, SEATS};
+    pub(crate) use super::stock_movements::STOCK_MOVEMENTS;
+    pub(crate) use super::tickets::TICKETS;
+}

@@ -1,0 +1,191 @@
+//! Reservations: a row is the reservation's own state, folded from its events by the domain itself.
+
+use holdfast_domain::reservation::{Channel, Event, Line, State, Status};
+use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId, VehicleId};
+use holdfast_store::Position;
+
+use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value, word};
+use crate::{Page, PageRequest, QueryError, ReadModels};
+
+/// A reservation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReservationRow {
+    /// Its name.
+    pub id: ReservationId,
+    /// Whose.
+    pub user_id: UserId,
+    /// Where it stands.
+    pub status: Status,
+    /// Where the saga stands, in the words of S2.
+    pub saga_state: String,
+    /// The version that customers see (R6).
+    pub version: u32,
+    /// When it was held.
+    pub created_at: Timestamp,
+    /// Until when it is held; none once confirmed or ended.
+    pub hold_expires_at: Option<Timestamp>,
+    /// What no extension passes.
+    pub absolute_deadline: Timestamp,
+    /// The sum of its lines.
+    pub total: Money,
+    /// What it is about.
+    pub lines: Vec<Line>,
+    /// Its charges; see [`ReadModels::payments_of`].
+    pub payment_ids: Vec<PaymentId>,
+    /// The charge that confirmed it.
+    pub paid_by: Option<PaymentId>,
+    /// Whether every claim is committed.
+    pub finalized: bool,
+    /// The vehicle of a rental.
+    pub vehicle_id: Option<VehicleId>,
+    /// Through which door it came.
+    pub channel: Channel,
+    /// The version of its stream after the event that changed it last.
+    pub stream_version: u64,
+    /// The event that created it; also its place in lists.
+    pub created_position: Position,
+    /// The event that changed it last.
+    pub position: Position,
+}
+
+pub(crate) static RESERVATIONS: Table = Table {
+    name: "reservations",
+    columns: &[
+        Column::text("id"),
+        Column::text("user_id"),
+        Column::text("status"),
+        Column::text("saga_state"),
+        Column::int("version"),
+        Column::time("created_at"),
+        Column::time("hold_expires_at").or_null(),
+        Column::time("absolute_deadline"),
+        Column::int("total_minor"),
+        Column::text("currency"),
+        Column::json("lines"),
+        Column::json("payment_ids"),
+        Column::text("paid_by").or_null(),
+        Column::flag("finalized"),
+        Column::text("vehicle_id").or_null(),
+        Column::text("channel"),
+        Column::int("stream_version"),
+        Column::int("created_position"),
+        Column::int("position"),
+    ],
+    key: 1,
+    indexes: &[
+        Index {
+            name: "reservations_by_user",
+            columns: &["user_id", "status", "created_position"],
+            early: false,
+        },
+        Index {
+            name: "reservations_by_status",
+            columns: &["status", "created_position"],
+            early: false,
+        },
+        Index { name: "reservations_by_position", columns: &["created_position"], early: false },
+    ],
+};
+
+impl Stored for ReservationRow {
+    const TABLE: &'static Table = &RESERVATIONS;
+    type Key = ReservationId;
+
+    fn key(&self) -> ReservationId {
+        self.id
+    }
+
+    fn key_values(id: &ReservationId) -> Vec<Value> {
+        vec![Value::show(id)]
+    }
+
+    fn values(&self) -> Vec<Value> {
+        vec![
+            Value::show(self.id),
+            self.user_id.as_str().into(),
+            Value::word(&self.status),
+            self.saga_state.as_str().into(),
+            self.version.into(),
+            self.created_at.into(),
+            self.hold_expires_at.into(),
+            self.absolute_deadline.into(),
+            Value::minor(self.total),
+            self.total.currency.code().into(),
+            Value::json(&self.lines),
+            Value::json(&self.payment_ids),
+            Value::show_or_null(self.paid_by),
+            self.finalized.into(),
+            Value::show_or_null(self.vehicle_id.as_ref()),
+            Value::word(&self.channel),
+            self.stream_version.into(),
+            self.created_position.into(),
+            self.position.into(),
+        ]
+    }
+
+    fn read(row: &mut Row) -> Result<Self, TableError> {
+        Ok(Self {
+            id: row.parse()?,
+            user_id: row.parse()?,
+            status: row.word()?,
+            saga_state: row.text()?,
+            version: row.int()?,
+            created_at: row.time()?,
+            hold_expires_at: row.opt_time()?,
+            absolute_deadline: row.time()?,
+            total: row.money()?,
+            lines: row.json()?,
+            payment_ids: row.json()?,
+            paid_by: row.opt_parse()?,
+            finalized: row.flag()?,
+            vehicle_id: row.opt_parse()?,
+            channel: row.word()?,
+            stream_version: row.int()?,
+            created_position: row.position()?,
+            position: row.position()?,
+        })
+    }
+}
+
+impl ReadModels {
+    /// One reservation.
+    pub async fn reservation(
+        &self,
+        id: &ReservationId,
+    ) -> Result<Option<ReservationRow>, QueryError> {
+        self.one(&format!("{} WHERE id = ?", RESERVATIONS.select()), vec![Value::show(id)]).await
+    }
+
+    /// The reservations of one user or of all, in one status or any, newest first.
+    pub async fn reservations(
+        &self,
+        user: Option<&UserId>,
+        status: Option<Status>,
+        page: &PageRequest,
+    ) -> Result<Page<ReservationRow>, QueryError> {
+        let after = page.after_number()?.unwrap_or(i64::MAX);
+        let mut sql = format!("{} WHERE created_position < ?", RESERVATIONS.select());
+        let mut values: Vec<Value> = vec![after.into()];
+        if let Some(user) = user {
+            sql.push_str(" AND user_id = ?");
+            values.push(user.as_str().into());
+        }
+        if let Some(status) = status {
+            sql.push_str(" AND status = ?");
+            values.push(word(&status).into());
+        }
+        sql.push_str(" ORDER BY created_position DESC LIMIT ?");
+        values.push(page.limit().into());
+        let rows: Vec<ReservationRow> = self.many(&sql, values).await?;
+        let rows = rows.into_iter().map(|row| (row.created_position.to_string(), row)).collect();
+        Ok(Page::of(rows, page))
+    }
+
+    /// How many unpaid holds a user has at the moment.
+    pub async fn live_holds(&self, user: &UserId) -> Result<u32, QueryError> {
+        let sql = "SELECT count(*) FROM reservations \
+                   WHERE user_id = ? AND status IN ('HOLD', 'AWAITING_PAYMENT')";
+        let count = self.count(sql, vec![user.as_str().into()]).await?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+}

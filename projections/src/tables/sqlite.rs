@@ -1,0 +1,319 @@
+//! The SQLite home: one file, one writer, readers that never wait for it (WAL).
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Arguments as _, Sqlite, SqlitePool, Transaction};
+
+use super::{Edition, Index, Kind, Row, Stored, Table, TableError, Value};
+
+/// How many queries run at once; more wait for one of them to end.
+const READERS: u32 = 4;
+/// How long a statement waits for another process that is writing.
+const BUSY: Duration = Duration::from_secs(30);
+/// Rows of one multi-row statement, most first, so that few different statements are prepared.
+const CHUNKS: [usize; 3] = [128, 16, 1];
+/// Prepared statements that a connection remembers: a few for each table and edition.
+const STATEMENTS: usize = 512;
+
+/// A database: one connection that writes, some that read.
+#[derive(Debug)]
+pub(crate) struct Home {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    path: Option<PathBuf>,
+}
+
+impl Home {
+    /// The database in a file, made if it is not there.
+    pub(crate) async fn file(path: &Path) -> Result<Self, TableError> {
+        let base = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // In WAL mode a power cut may take the last transactions, rows and checkpoint alike,
+            // never a part of one; they follow from the log again.
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY)
+            .statement_cache_capacity(STATEMENTS)
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory");
+        let writer = one().connect_with(base.clone()).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(base.pragma("query_only", "on"))
+            .await?;
+        Ok(Self { writer, readers, path: Some(path.into()) })
+    }
+
+    /// A database that ends with this value. One connection has all of it, so here readers do take
+    /// turns with the writer.
+    pub(crate) async fn memory() -> Result<Self, TableError> {
+        let options =
+            SqliteConnectOptions::from_str("sqlite::memory:")?.statement_cache_capacity(STATEMENTS);
+        let writer = one().connect_with(options).await?;
+        Ok(Self { readers: writer.clone(), writer, path: None })
+    }
+
+    /// Where it is, unless in memory.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Begins a transaction that writes: waits for its turn first.
+    pub(crate) async fn write(&self) -> Result<Tx, TableError> {
+        Ok(Tx { inner: self.writer.begin_with("BEGIN IMMEDIATE").await? })
+    }
+
+    /// The rows that a query finds; columns are those of `table`, then perhaps computed ones.
+    pub(crate) async fn rows(
+        &self,
+        table: &'static Table,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, TableError> {
+        let rows = sqlx::query_with(sql, bound(values)).fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(|row| Row::new(row, table)).collect())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// A pool of one connection that is kept for good.
+fn one() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A rebuild and the runner take turns; neither gives up waiting.
+        .acquire_timeout(Duration::from_secs(600))
+}
+
+/// A transaction that writes. Dropped without [`Tx::commit`], nothing of it has happened.
+pub(crate) struct Tx {
+    inner: Transaction<'static, Sqlite>,
+}
+
+impl Tx {
+    pub(crate) async fn commit(self) -> Result<(), TableError> {
+        Ok(self.inner.commit().await?)
+    }
+
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<u64, TableError> {
+        let done = sqlx::query_with(sql, bound(values)).execute(&mut *self.inner).await?;
+        Ok(done.rows_affected())
+    }
+
+    pub(crate) async fn rows(
+        &mut self,
+        table: &'static Table,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, TableError> {
+        let rows = sqlx::query_with(sql, bound(values)).fetch_all(&mut *self.inner).await?;
+        Ok(rows.into_iter().map(|row| Row::new(row, table)).collect())
+    }
+
+    /// The rows with these keys.
+    pub(crate) async fn by_keys<R: Stored>(
+        &mut self,
+        edition: Edition,
+        keys: &[R::Key],
+    ) -> Result<Vec<R>, TableError> {
+        let table = R::TABLE;
+        let names: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
+        let mut found = Vec::with_capacity(keys.len());
+        for chunk in chunked(keys) {
+            let sql = format!(
+                "SELECT {} FROM {} WHERE ({}) IN (VALUES {})",
+                table.list(),
+                edition.name(table),
+                names.join(", "),
+                tuples(chunk.len(), table.key),
+            );
+            let values = chunk.iter().flat_map(|key| R::key_values(key)).collect();
+            for mut row in self.rows(table, &sql, values).await? {
+                found.push(R::read(&mut row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Inserts rows, or replaces those whose key is there.
+    pub(crate) async fn upsert(
+        &mut self,
+        table: &'static Table,
+        edition: Edition,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<(), TableError> {
+        let names: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
+        let others: Vec<String> = table.columns[table.key..]
+            .iter()
+            .map(|column| format!("{0} = excluded.{0}", column.name))
+            .collect();
+        let then = if others.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            format!("UPDATE SET {}", others.join(", "))
+        };
+        let head = format!("INSERT INTO {} ({}) VALUES ", edition.name(table), table.list());
+        let tail = format!(" ON CONFLICT ({}) DO {then}", names.join(", "));
+        for chunk in chunked(&rows) {
+            let sql = format!("{head}{}{tail}", tuples(chunk.len(), table.columns.len()));
+            self.execute(&sql, chunk.concat()).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the rows with these keys.
+    pub(crate) async fn delete(
+        &mut self,
+        table: &'static Table,
+        edition: Edition,
+        keys: Vec<Vec<Value>>,
+    ) -> Result<(), TableError> {
+        let names: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
+        for chunk in chunked(&keys) {
+            let sql = format!(
+                "DELETE FROM {} WHERE ({}) IN (VALUES {})",
+                edition.name(table),
+                names.join(", "),
+                tuples(chunk.len(), table.key),
+            );
+            self.execute(&sql, chunk.concat()).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a table without indexes, unless it is there.
+    pub(crate) async fn create(
+        &mut self,
+        table: &'static Table,
+        edition: Edition,
+    ) -> Result<(), TableError> {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| {
+                let null = if column.nullable { "" } else { " NOT NULL" };
+                format!("{} {}{null}", column.name, type_name(column.kind))
+            })
+            .collect();
+        let key: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY ({})) STRICT, WITHOUT ROWID",
+            edition.name(table),
+            columns.join(", "),
+            key.join(", "),
+        );
+        self.execute(&sql, Vec::new()).await.map(drop)
+    }
+
+    /// Makes those of a table's indexes that are wanted. Index names are one name space: the
+    /// generation keeps those of two editions apart.
+    pub(crate) async fn index(
+        &mut self,
+        table: &'static Table,
+        edition: Edition,
+        generation: u32,
+        wanted: impl Fn(&Index) -> bool,
+    ) -> Result<(), TableError> {
+        for index in table.indexes.iter().filter(|index| wanted(index)) {
+            let sql = format!(
+                "CREATE INDEX IF NOT EXISTS {}__{generation} ON {} ({})",
+                index.name,
+                edition.name(table),
+                index.columns.join(", "),
+            );
+            self.execute(&sql, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn drop_table(
+        &mut self,
+        table: &'static Table,
+        edition: Edition,
+    ) -> Result<(), TableError> {
+        let sql = format!("DROP TABLE IF EXISTS {}", edition.name(table));
+        self.execute(&sql, Vec::new()).await.map(drop)
+    }
+
+    /// The edition that was built beside takes the place of the live one.
+    pub(crate) async fn swap(
+        &mut self,
+        table: &'static Table,
+        generation: u32,
+    ) -> Result<(), TableError> {
+        self.drop_table(table, Edition::Live).await?;
+        let beside = Edition::Beside(generation).name(table);
+        let sql = format!("ALTER TABLE {beside} RENAME TO {}", table.name);
+        self.execute(&sql, Vec::new()).await.map(drop)
+    }
+}
+
+/// Whether the file itself is no good (not whether the database is busy or full).
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    const CORRUPT: &str = "11";
+    const NOT_A_DATABASE: &str = "26";
+    let code = error.as_database_error().and_then(|error| error.code());
+    // Extended codes carry the primary one in their low byte.
+    code.and_then(|code| code.parse::<u32>().ok())
+        .map(|code| (code & 0xff).to_string())
+        .is_some_and(|code| code == CORRUPT || code == NOT_A_DATABASE)
+}
+
+fn type_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Int | Kind::Bool => "INTEGER",
+        Kind::Real => "REAL",
+        // Moments are RFC 3339 in UTC with six digits: text that sorts by time and that people read.
+        Kind::Text | Kind::Time | Kind::Json => "TEXT",
+    }
+}
+
+fn bound(values: Vec<Value>) -> SqliteArguments<'static> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        let added = match value {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Int(number) => arguments.add(number),
+            Value::Real(number) => arguments.add(number),
+            Value::Bool(flag) => arguments.add(i64::from(flag)),
+            Value::Text(text) | Value::Json(text) => arguments.add(text),
+            Value::Time(moment) => arguments.add(moment.to_string()),
+        };
+        added.expect("numbers and texts can always be bound");
+    }
+    arguments
+}
+
+/// `(?,?),(?,?)`: that many tuples of that many values.
+fn tuples(count: usize, width: usize) -> String {
+    let tuple = format!("({})", vec!["?"; width].join(","));
+    vec![tuple; count].join(",")
+}
+
+/// Cuts into pieces whose lengths are all in [`CHUNKS`].
+fn chunked<T>(items: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let size = CHUNKS.into_iter().find(|size| *size <= rest.len())?;
+        let (piece, after) = rest.split_at(size);
+        rest = after;
+        Some(piece)
+    })
+}
