@@ -9,21 +9,25 @@
 //!                 │ guard: expected versions                (positions 1, 2, 3 … without a gap)
 //! ```
 
+mod clock;
 mod error;
 mod event;
 mod filter;
 mod subscription;
 
 pub mod contract;
+pub mod embedded;
+pub mod limits;
 pub mod memory;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use clock::Clock;
 pub use error::{AppendError, ReadError};
 pub use event::{NewEvent, RecordedEvent, StreamId};
 pub use filter::Filter;
-pub use subscription::Subscription;
+pub use subscription::{Subscription, subscribe};
 
 /// A place in the whole log. The first event has position 1; 0 is "before everything".
 #[derive(
@@ -68,6 +72,17 @@ pub enum Expected {
     Exact(u64),
     /// Whatever it has.
     Any,
+}
+
+impl Expected {
+    /// Whether a stream whose last event has version `actual` is as expected.
+    pub fn holds(self, actual: Option<u64>) -> bool {
+        match self {
+            Self::NoStream => actual.is_none(),
+            Self::Exact(version) => actual == Some(version),
+            Self::Any => true,
+        }
+    }
 }
 
 /// Events for one stream, guarded.

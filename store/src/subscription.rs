@@ -10,6 +10,11 @@ use crate::{EventStore, Filter, Position, ReadError, RecordedEvent};
 /// How many events a follower reads at once.
 const BATCH: usize = 512;
 
+/// Follows `store` from position `from` (inclusive): everything that is there, then what comes.
+pub fn subscribe(store: &Arc<dyn EventStore>, from: Position, filter: Filter) -> Subscription {
+    Subscription::new(Arc::clone(store), from, filter)
+}
+
 /// One follower of the log.
 pub struct Subscription {
     store: Arc<dyn EventStore>,

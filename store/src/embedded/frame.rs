@@ -1,0 +1,328 @@
+//! A group commit in memory: built from appends on the way to the disk, taken apart on the way back.
+//!
+//! ```text
+//! body:    append append …
+//! append:  [ batches u32 ][ bytes that follow u32 ] batch batch …
+//! batch:   [ first version u64 ][ events u32 ][ name length u8 ][ 0 0 0 ][ stream name ] event event …
+//! event:   [ id 16 ][ schema version u16 ][ kind length u8 ][ flags 0 ][ metadata length u32 ]
+//!          [ data length u32 ][ kind ][ metadata ][ data ]
+//! ```
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::format::{
+    FRAME_HEADER_LEN, FrameHeader, FrameKind, TRAILER_LEN, bytes_at, check_trailer, finish, put,
+    u32_at, u64_at,
+};
+use crate::{Filter, Position, RecordedEvent, StreamAppend, StreamId};
+
+const APPEND_HEADER_LEN: usize = 8;
+const BATCH_HEADER_LEN: usize = 16;
+const EVENT_HEADER_LEN: usize = 28;
+
+/// A whole frame whose checksum matches, and where its events stand in it.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Position of its first event.
+    pub(crate) first: u64,
+    pub(crate) recorded_at_micros: i64,
+    /// Its checksum, which the next frame names.
+    pub(crate) hash: u32,
+    pub(crate) previous_hash: u32,
+    /// The frame as it stands on the disk, without padding.
+    pub(crate) bytes: Bytes,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// Where one event stands in its frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) stream: StreamId,
+    pub(crate) version: u64,
+    at: u32,
+}
+
+impl Frame {
+    /// Position of its last event.
+    pub(crate) fn last(&self) -> u64 {
+        self.first + self.entries.len() as u64 - 1
+    }
+
+    /// The event at a position that lies in this frame. Its payload is a slice of the frame.
+    pub(crate) fn event(&self, position: u64) -> RecordedEvent {
+        let entry = &self.entries[(position - self.first) as usize];
+        let at = entry.at as usize;
+        let head = &self.bytes[at..at + EVENT_HEADER_LEN];
+        let kind_at = at + EVENT_HEADER_LEN;
+        let metadata_at = kind_at + head[18] as usize;
+        let data_at = metadata_at + u32_at(head, 20) as usize;
+        RecordedEvent {
+            position: Position(position),
+            stream: entry.stream.clone(),
+            stream_version: entry.version,
+            recorded_at_micros: self.recorded_at_micros,
+            id: Uuid::from_bytes(bytes_at(head, 0)),
+            kind: self.kind(entry).to_owned(),
+            schema_version: u16::from_le_bytes(bytes_at(head, 16)),
+            metadata: self.bytes.slice(metadata_at..data_at),
+            data: self.bytes.slice(data_at..data_at + u32_at(head, 24) as usize),
+        }
+    }
+
+    /// Whether the event at a position of this frame is wanted.
+    pub(crate) fn wanted(&self, filter: &Filter, position: u64) -> bool {
+        let entry = &self.entries[(position - self.first) as usize];
+        filter.wants_named(&entry.stream, self.kind(entry))
+    }
+
+    fn kind(&self, entry: &Entry) -> &str {
+        let at = entry.at as usize;
+        let kind = &self.bytes[at + EVENT_HEADER_LEN..][..self.bytes[at + 18] as usize];
+        std::str::from_utf8(kind).expect("names were checked when the frame was taken apart")
+    }
+
+    /// Takes a whole commit frame (header to end mark) apart, checking every byte of it first.
+    pub(crate) fn decode(seed: u32, bytes: Bytes) -> Result<Self, &'static str> {
+        let header = FrameHeader::decode(seed, &bytes)?;
+        if header.kind != FrameKind::Commit || header.len as usize != bytes.len() {
+            return Err("another frame stands here");
+        }
+        let hash = check_trailer(seed, &bytes)?;
+        let entries = entries(&header, &bytes).ok_or("the frame's content makes no sense")?;
+        Ok(Self {
+            first: header.first_position,
+            recorded_at_micros: header.recorded_at_micros,
+            hash,
+            previous_hash: header.previous_hash,
+            bytes,
+            entries,
+        })
+    }
+}
+
+/// Walks the body with every length checked against what is there.
+fn entries(header: &FrameHeader, bytes: &[u8]) -> Option<Vec<Entry>> {
+    let mut body = Walk { bytes, at: FRAME_HEADER_LEN, end: bytes.len().checked_sub(TRAILER_LEN)? };
+    let room = body.end - body.at;
+    // An event is never smaller than its header: a count that cannot be true reserves nothing.
+    let mut entries = Vec::with_capacity((header.events as usize).min(room / EVENT_HEADER_LEN + 1));
+    for _ in 0..header.appends {
+        let head = body.take(APPEND_HEADER_LEN)?;
+        let (batches, len) = (u32_at(head, 0), u32_at(head, 4) as usize);
+        let end = body.at.checked_add(len)?;
+        for _ in 0..batches {
+            let head = body.take(BATCH_HEADER_LEN)?;
+            let (first_version, events) = (u64_at(head, 0), u32_at(head, 8));
+            let stream = StreamId::new(ascii(body.take(head[12] as usize)?)?);
+            for i in 0..u64::from(events) {
+                let at = u32::try_from(body.at).ok()?;
+                let head = body.take(EVENT_HEADER_LEN)?;
+                ascii(body.take(head[18] as usize)?)?;
+                body.take(u32_at(head, 20) as usize)?;
+                body.take(u32_at(head, 24) as usize)?;
+                let version = first_version.checked_add(i)?;
+                entries.push(Entry { stream: stream.clone(), version, at });
+            }
+        }
+        if body.at != end {
+            return None;
+        }
+    }
+    let whole = body.at == body.end && entries.len() == header.events as usize;
+    (whole && !entries.is_empty()).then_some(entries)
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    if bytes.is_ascii() && !bytes.is_empty() { std::str::from_utf8(bytes).ok() } else { None }
+}
+
+struct Walk<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(len)?;
+        if end > self.end {
+            return None;
+        }
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Some(taken)
+    }
+}
+
+/// How many bytes an append takes in a frame's body.
+pub(crate) fn encoded_len(batches: &[StreamAppend]) -> usize {
+    let batch = |batch: &StreamAppend| {
+        let events: usize = batch
+            .events
+            .iter()
+            .map(|e| EVENT_HEADER_LEN + e.kind.len() + e.metadata.len() + e.data.len())
+            .sum();
+        BATCH_HEADER_LEN + batch.stream.as_str().len() + events
+    };
+    APPEND_HEADER_LEN + batches.iter().map(batch).sum::<usize>()
+}
+
+/// How many bytes a frame with so long a body takes.
+pub(crate) fn frame_len(body_len: usize) -> usize {
+    FRAME_HEADER_LEN + body_len + TRAILER_LEN
+}
+
+/// A frame that is being filled.
+pub(crate) struct FrameBuilder {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    appends: u32,
+}
+
+impl FrameBuilder {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity.max(FRAME_HEADER_LEN));
+        bytes.resize(FRAME_HEADER_LEN, 0);
+        Self { bytes, entries: Vec::new(), appends: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.appends == 0
+    }
+
+    /// Events so far.
+    pub(crate) fn events(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What the frame comes to as it is.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + TRAILER_LEN
+    }
+
+    /// Adds a whole append whose batches start at these versions.
+    pub(crate) fn push(&mut self, batches: &[StreamAppend], first_versions: &[u64]) {
+        let append_at = self.bytes.len();
+        self.bytes.extend_from_slice(&(batches.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(&[0; 4]);
+        for (batch, first_version) in batches.iter().zip(first_versions) {
+            let name = batch.stream.as_str();
+            self.bytes.extend_from_slice(&first_version.to_le_bytes());
+            self.bytes.extend_from_slice(&(batch.events.len() as u32).to_le_bytes());
+            self.bytes.extend_from_slice(&[name.len() as u8, 0, 0, 0]);
+            self.bytes.extend_from_slice(name.as_bytes());
+            for (i, event) in batch.events.iter().enumerate() {
+                self.entries.push(Entry {
+                    stream: batch.stream.clone(),
+                    version: first_version + i as u64,
+                    at: self.bytes.len() as u32,
+                });
+                let mut head = [0; EVENT_HEADER_LEN];
+                put(&mut head, 0, event.id.as_bytes());
+                put(&mut head, 16, &event.schema_version.to_le_bytes());
+                head[18] = event.kind.len() as u8;
+                put(&mut head, 20, &(event.metadata.len() as u32).to_le_bytes());
+                put(&mut head, 24, &(event.data.len() as u32).to_le_bytes());
+                self.bytes.extend_from_slice(&head);
+                self.bytes.extend_from_slice(event.kind.as_bytes());
+                self.bytes.extend_from_slice(&event.metadata);
+                self.bytes.extend_from_slice(&event.data);
+            }
+        }
+        let len = (self.bytes.len() - append_at - APPEND_HEADER_LEN) as u32;
+        put(&mut self.bytes, append_at + 4, &len.to_le_bytes());
+        self.appends += 1;
+    }
+
+    /// Closes the frame at its place in the chain.
+    pub(crate) fn finish(
+        mut self,
+        seed: u32,
+        previous_hash: u32,
+        first: u64,
+        recorded_at_micros: i64,
+    ) -> Frame {
+        let header = FrameHeader {
+            kind: FrameKind::Commit,
+            len: self.len() as u32,
+            previous_hash,
+            first_position: first,
+            recorded_at_micros,
+            appends: self.appends,
+            events: self.entries.len() as u32,
+        };
+        header.encode(seed, &mut self.bytes);
+        let hash = finish(seed, &mut self.bytes);
+        Frame {
+            first,
+            recorded_at_micros,
+            hash,
+            previous_hash,
+            bytes: self.bytes.into(),
+            entries: self.entries,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Expected;
+    use crate::contract::{batch, event};
+
+    fn sample() -> Frame {
+        let mut builder = FrameBuilder::new(0);
+        let mut one = batch("thing-1", Expected::Any, 2);
+        one.events.push(event("odd kind", vec![0, 255, 10]));
+        let appends =
+            [vec![one, batch("thing-2", Expected::Any, 1)], vec![batch("x-1", Expected::Any, 1)]];
+        let mut body = 0;
+        for append in &appends {
+            builder.push(append, &[5, 0]);
+            body += encoded_len(append);
+        }
+        assert_eq!(builder.len(), frame_len(body), "what is promised is what is written");
+        builder.finish(7, 8, 100, -3)
+    }
+
+    #[test]
+    fn a_frame_comes_back_as_it_was_built() {
+        let built = sample();
+        let read = Frame::decode(7, built.bytes.clone()).unwrap();
+        assert_eq!((read.first, read.last(), read.hash), (100, 104, built.hash));
+        assert_eq!((read.previous_hash, read.recorded_at_micros), (8, -3));
+        assert_eq!(read.entries, built.entries);
+        for position in 100..=104 {
+            assert_eq!(read.event(position), built.event(position));
+        }
+        assert_eq!(read.event(102).data, &[0, 255, 10][..]);
+        assert_eq!(read.event(103).stream_version, 0);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_frame_is_noticed() {
+        let built = sample();
+        for at in 0..built.bytes.len() {
+            for bit in 0..8 {
+                let mut bytes = built.bytes.to_vec();
+                bytes[at] ^= 1 << bit;
+                assert!(Frame::decode(7, bytes.into()).is_err(), "byte {at}, bit {bit}");
+            }
+        }
+        assert!(Frame::decode(6, built.bytes.clone()).is_err(), "another segment's frame");
+    }
+
+    /// Lengths that a checksum vouches for may still lie: they are checked before they are used.
+    #[test]
+    fn lengths_that_lie_are_refused() {
+        let built = sample();
+        let content = built.bytes.len() - TRAILER_LEN;
+        for at in FRAME_HEADER_LEN..content - 4 {
+            let mut bytes = built.bytes[..content].to_vec();
+            put(&mut bytes, at, &u32::MAX.to_le_bytes());
+            finish(7, &mut bytes);
+            let _ = Frame::decode(7, bytes.into());
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The embedded store: our own segmented append-only log in a directory. `store/FORMAT.md` draws
+//! every byte of it.
+//!
+//! ```text
+//!   append ─► queue ─► writer thread ─► segment files        (writer, log, prepare)
+//!                          │ publish
+//!   reads  ◄─ view ◄───────┘                                 (index in memory, recent frames, disk)
+//!   open   ─► recovery ─► scan                               (walk all, cut the torn, refuse damage)
+//! ```
+
+mod disk;
+mod format;
+mod frame;
+mod log;
+mod options;
+mod prepare;
+mod reader;
+mod recovery;
+mod scan;
+pub mod sim;
+mod twins;
+mod verify;
+mod view;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+pub use disk::{Access, Disk, DiskFile, DiskLock, RealDisk};
+pub use options::{
+    DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, MOST_SEGMENT_BYTES, OpenError, Options,
+};
+pub use reader::Reader;
+pub use recovery::{Recovery, Torn};
+pub use scan::Damage;
+pub use verify::{VerifyProgress, VerifyReport, verify, verify_on};
+
+use crate::{
+    AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,
+    StreamAppend, StreamId, limits,
+};
+use view::{Trouble, View};
+use writer::{Order, QUEUE_APPENDS, Waiting, Writer, stopped};
+
+/// Where the segments are, under the data directory.
+pub const LOG_DIR: &str = "log";
+
+/// The embedded store, open to write. One process at a time has it; others may read beside it with
+/// [`Reader`].
+pub struct Embedded {
+    view: Arc<View>,
+    head: watch::Receiver<Position>,
+    /// Taken when the store is dropped, so that the writer sees the end.
+    queue: Option<mpsc::Sender<Order>>,
+    writer: Option<JoinHandle<()>>,
+    closed: AtomicBool,
+    disk: Arc<dyn Disk>,
+    store_id: Uuid,
+    recovery: Recovery,
+}
+
+/// What a store is and holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// Given to the store when it was made; it stands in every segment.
+    pub store_id: Uuid,
+    /// How many segments have begun.
+    pub segments: u64,
+    /// The bytes of their files, which are set aside whole.
+    pub bytes: u64,
+    /// How many streams there are.
+    pub streams: u64,
+    /// Position of the last durable event: how many events there are.
+    pub head: Position,
+    /// How many bytes still fit on the disk, where that is known.
+    pub free_bytes: Option<u64>,
+}
+
+impl Embedded {
+    /// Opens the log in `log/` under the data directory and makes both when they are not there.
+    /// Everything that is found is checked before anything is served; waits for the disk.
+    pub fn open(data_dir: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(RealDisk::new(data_dir.as_ref().join(LOG_DIR))), options)
+    }
+
+    /// Opens the log in the directory that `disk` is.
+    pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
+        let recovery::Opened { log, view, lock, recovery } = recovery::recover(&disk, &options)?;
+        let store_id = log.place.store_id.expect("an open log has an id");
+        let (told, head) = watch::channel(Position(view.head()));
+        let (queue, orders) = mpsc::channel(QUEUE_APPENDS);
+        let writer = Writer {
+            log,
+            view: Arc::clone(&view),
+            head: told,
+            queue: orders,
+            segment_bytes: options.segment_bytes(),
+            lock,
+        };
+        let thread = std::thread::Builder::new().name("holdfast-writer".into());
+        let writer = Some(thread.spawn(move || writer.run())?);
+        let (queue, closed) = (Some(queue), AtomicBool::new(false));
+        Ok(Self { view, head, queue, writer, closed, disk, store_id, recovery })
+    }
+
+    /// What was found at opening.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// What the store is and holds.
+    pub fn info(&self) -> StoreInfo {
+        info(self.store_id, &self.view, &*self.disk)
+    }
+
+    /// Ends the store: appends that wait are done and answered, later ones are refused, the
+    /// directory is free when this returns. Dropping the store does the same.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if let Some(queue) = &self.queue
+            && queue.send(Order::Close(done)).await.is_ok()
+        {
+            let _ = closed.await;
+        }
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn open_to_read(&self) -> Result<(), ReadError> {
+        if self.closed.load(Ordering::Acquire) { Err(ReadError::Closed) } else { Ok(()) }
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the log's writer ended in a panic");
+        }
+    }
+}
+
+fn info(store_id: Uuid, view: &View, disk: &dyn Disk) -> StoreInfo {
+    let (segments, bytes) = view.segments();
+    StoreInfo {
+        store_id,
+        segments,
+        bytes,
+        streams: view.streams(),
+        head: Position(view.head()),
+        free_bytes: disk.free_bytes().ok(),
+    }
+}
+
+#[async_trait]
+impl EventStore for Embedded {
+    /// An append that is given up while it waits may still be recorded, whole.
+    async fn append(&self, batches: Vec<StreamAppend>) -> Result<Appended, AppendError> {
+        limits::check(&batches)?;
+        let Some(queue) = &self.queue else {
+            return Err(stopped(&self.view));
+        };
+        let encoded_len = frame::encoded_len(&batches);
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { batches, encoded_len, answer };
+        if queue.send(Order::Append(waiting)).await.is_err() {
+            return Err(stopped(&self.view));
+        }
+        // No answer: the writer ended in a panic, and nobody knows how far it came.
+        let gone = || AppendError::Unknown("the writer ended without an answer".to_owned());
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        direction: Direction,
+        max: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.open_to_read()?;
+        self.view.read_stream(stream, from, direction, max).await
+    }
+
+    async fn read_all(
+        &self,
+        from: Position,
+        filter: &Filter,
+        max: usize,
+    ) -> Result<Page, ReadError> {
+        self.open_to_read()?;
+        self.view.read_all(from, filter, max).await
+    }
+
+    fn head(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.head.clone()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        trouble(&self.view)
+    }
+}
+
+fn trouble(view: &View) -> Option<String> {
+    match view.trouble()? {
+        Trouble::Full => {
+            Some("the disk is full: free some space, appends go on by themselves".into())
+        }
+        Trouble::Stopped(reason) => Some(reason),
+    }
+}

@@ -1,0 +1,205 @@
+//! Opening the log to write: find its end, cut what was torn, refuse what is damaged, make durable
+//! what is found, and only then serve. Running it again, or crashing in the middle of it, changes
+//! nothing.
+
+use std::sync::Arc;
+
+use super::disk::{Access, Disk, DiskLock, read_up_to};
+use super::format::{FRAME_HEADER_LEN, HEADER_LEN, u32_at};
+use super::log::{Log, WriteError, adopt_prepared};
+use super::prepare::{Preparer, UNFINISHED};
+use super::scan::{
+    Met, Place, Segment, Stop, Tail, begun_without_seal, check_names, judge_tail, walk,
+};
+use super::twins::{Twin, Twins};
+use super::view::View;
+use super::{OpenError, Options};
+use crate::Position;
+
+/// What was found when the log was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many events are there.
+    pub events: u64,
+    /// The write that was cut off, if there was one.
+    pub torn: Option<Torn>,
+}
+
+/// A write that the last run did not finish. Nobody was answered for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// File name of the segment.
+    pub segment: String,
+    /// Where it began.
+    pub offset: u64,
+    /// The position that its first event would have had.
+    pub position: Position,
+    /// How many bytes were cut.
+    pub bytes: u64,
+    /// The file beside the segment that they are kept in.
+    pub kept_in: String,
+}
+
+/// The log, open to write.
+pub(crate) struct Opened {
+    pub(crate) log: Log,
+    pub(crate) view: Arc<View>,
+    pub(crate) lock: DiskLock,
+    pub(crate) recovery: Recovery,
+}
+
+pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened, OpenError> {
+    let twins = options.twins;
+    disk.make_dir()?;
+    let lock = disk.lock()?.ok_or(OpenError::InUse)?;
+    let listed = disk.list()?;
+    for unfinished in listed.iter().filter(|name| name.ends_with(UNFINISHED)) {
+        disk.remove(unfinished)?;
+    }
+
+    let view = Arc::new(View::new(options.cache_bytes));
+    let mut place = Place::start();
+    let stop = walk(&**disk, Access::ReadWrite, &mut place, twins, &mut |met| match met {
+        Met::Segment(segment) => {
+            view.add_segment(segment.clone());
+            Ok(())
+        }
+        Met::Frame(segment, offset, frame) => {
+            let first = frame.first;
+            view.add(offset, &Arc::new(frame), false)
+                .map_err(|what| segment.damage(offset, first, what))
+        }
+    })?;
+    check_names(&listed, &place)?;
+
+    let torn = match (&stop, place.segment.clone()) {
+        (Stop::Open | Stop::Broken(_), Some(segment)) => {
+            if let Some(damage) = begun_without_seal(&**disk, &place)? {
+                return Err(damage.into());
+            }
+            cut_tail(&**disk, &segment, &place, &stop, twins)?
+        }
+        (Stop::Unbegun | Stop::Missing, _) | (Stop::Open | Stop::Broken(_), None) => None,
+    };
+    if !twins.on(Twin::RecoveryWithoutSync) {
+        make_durable(&**disk, &place)?;
+    }
+
+    let mut preparer = Preparer::new(
+        Arc::clone(disk),
+        options.segment_bytes(),
+        options.prepare_in_background,
+        twins,
+    );
+    if let Some(file) = adopt_prepared(&**disk, place.next_number(), options.segment_bytes())? {
+        preparer.adopt(file);
+    }
+    let begun = place.segment.is_some() && !place.sealed;
+    let (clock, entropy) = (options.clock.clone(), options.entropy.clone());
+    let mut log = Log::new(place, preparer, clock, entropy, twins);
+    if begun {
+        log.preparer.start(log.place.next_number());
+    } else {
+        let segment = log.roll().map_err(|error| match error {
+            WriteError::Full => std::io::Error::from(std::io::ErrorKind::StorageFull),
+            WriteError::Failed(why) => std::io::Error::other(why),
+        })?;
+        view.add_segment(segment);
+    }
+    let recovery = Recovery { events: view.head(), torn };
+    tracing::info!(events = recovery.events, segments = view.segments().0, "the log is open");
+    Ok(Opened { log, view, lock, recovery })
+}
+
+/// Cuts what a crash has left behind the last whole frame; refuses what no crash leaves.
+fn cut_tail(
+    disk: &dyn Disk,
+    segment: &Segment,
+    place: &Place,
+    stop: &Stop,
+    twins: Twins,
+) -> Result<Option<Torn>, OpenError> {
+    let from = place.offset;
+    let end = match judge_tail(segment, from)? {
+        Tail::Clean => return Ok(None),
+        Tail::Torn(end) => end,
+        Tail::Damaged(_) if twins.on(Twin::DamageTakenForTail) => segment.header.segment_bytes,
+        Tail::Damaged(what) => {
+            let found = match stop {
+                Stop::Broken(found) => format!("{found}: {what}"),
+                Stop::Open | Stop::Unbegun | Stop::Missing => what,
+            };
+            return Err(segment.damage(from, place.chain.next, found).into());
+        }
+    };
+    let bytes = read_up_to(&*segment.file, from, (end - from) as usize)?;
+    let kept_in = keep_aside(disk, &segment.name(), &bytes)?;
+    if !twins.on(Twin::TailNotCut) {
+        segment.file.write_at(&vec![0; bytes.len()], from)?;
+        segment.file.sync_data()?;
+    }
+    let torn = Torn {
+        segment: segment.name(),
+        offset: from,
+        position: Position(place.chain.next),
+        bytes: bytes.len() as u64,
+        kept_in,
+    };
+    tracing::warn!(
+        segment = torn.segment,
+        offset = torn.offset,
+        position = torn.position.0,
+        bytes = torn.bytes,
+        kept_in = torn.kept_in,
+        "cut off a write that the last run did not finish; nobody was answered for it"
+    );
+    Ok(Some(torn))
+}
+
+/// Keeps bytes in `<segment>.torn`, or a numbered name beside it when that is taken.
+fn keep_aside(disk: &dyn Disk, segment: &str, bytes: &[u8]) -> std::io::Result<String> {
+    let plain = format!("{segment}.torn");
+    let numbered = (2..).map(|n| format!("{plain}-{n}"));
+    for name in std::iter::once(plain.clone()).chain(numbered) {
+        match disk.create(&name) {
+            Ok(file) => {
+                file.write_at(bytes, 0)?;
+                file.sync_data()?;
+                disk.sync_dir()?;
+                return Ok(name);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                // A recovery that was itself cut short has kept the same bytes.
+                let file = disk.open(&name, Access::Read)?;
+                if file.len_bytes()? == bytes.len() as u64
+                    && read_up_to(&*file, 0, bytes.len())? == bytes
+                {
+                    file.sync_data()?;
+                    disk.sync_dir()?;
+                    return Ok(name);
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    unreachable!("numbers do not end")
+}
+
+/// Makes the end of the log durable. The last run may have been killed between a write and its
+/// sync; or its sync failed, and the cache holds as clean what the disk never got: so the last
+/// thing that was written is written again, and then synced.
+fn make_durable(disk: &dyn Disk, place: &Place) -> std::io::Result<()> {
+    if let Some(segment) = &place.segment {
+        let (at, len) = match place.last_frame {
+            Some(at) => {
+                let head = read_up_to(&*segment.file, at, FRAME_HEADER_LEN)?;
+                (at, u32_at(&head, 8) as usize)
+            }
+            None => (0, HEADER_LEN),
+        };
+        let bytes = read_up_to(&*segment.file, at, len)?;
+        segment.file.write_at(&bytes, at)?;
+        segment.file.sync_data()?;
+    }
+    disk.sync_dir()
+}

@@ -1,0 +1,46 @@
+//! Switches that take one protection away, so that tests can show what it protects from. Outside
+//! tests there is nothing to switch: every question is answered "no" when the code is compiled.
+
+/// A protection that can be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Twin {
+    /// Appends are acknowledged before they are durable.
+    AckBeforeSync,
+    /// The hash of the frame before is not looked at.
+    NoPreviousHash,
+    /// Recovery serves what it finds without making it durable first.
+    RecoveryWithoutSync,
+    /// New segments are used before their names are durable.
+    NoDirectorySync,
+    /// A failed sync is tried again, as if nothing had happened.
+    SyncRetried,
+    /// Torn bytes are left where they are.
+    TailNotCut,
+    /// Whatever does not read well is taken for a torn tail.
+    DamageTakenForTail,
+}
+
+/// Which protections are missing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Twins {
+    #[cfg(test)]
+    missing: Option<Twin>,
+}
+
+impl Twins {
+    #[cfg(test)]
+    pub(crate) fn without(protection: Twin) -> Self {
+        Self { missing: Some(protection) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn on(self, twin: Twin) -> bool {
+        self.missing == Some(twin)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "the same signature as in tests")]
+    pub(crate) fn on(self, _: Twin) -> bool {
+        false
+    }
+}
