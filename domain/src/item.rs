@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::reservation::{LatePayment, OnDecline};
-use crate::{Money, SeatMapId};
+use crate::{Decider, Money, SeatMapId, Sku, Timestamp};
 
 /// What kind of thing an item is.
 #[derive(
@@ -93,23 +93,144 @@ pub struct State {
     pub seat_map_id: Option<SeatMapId>,
 }
 
-impl crate::Decider for State {
+impl Decider for State {
     const CATEGORY: &'static str = "item";
-    type Id = crate::Sku;
+    type Id = Sku;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
 
-    fn decide(
-        &self,
-        _: &crate::Sku,
-        _: &Command,
-        _: crate::Timestamp,
-    ) -> Result<Vec<Event>, Refusal> {
-        unimplemented!("to be written next")
+    fn decide(&self, _: &Sku, command: &Command, _: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match (command, &self.description) {
+            (Command::Create { description }, None) => {
+                description.checked()?;
+                Ok(vec![Event::Created { description: description.clone() }])
+            }
+            (Command::Create { description }, Some(known)) if description == known => Ok(vec![]),
+            (Command::Create { .. }, Some(_)) => Err(Refusal::AlreadyExists),
+            (Command::AttachSeatMap { .. }, None) => Err(Refusal::NotFound),
+            (Command::AttachSeatMap { seat_map_id }, Some(known)) => match &self.seat_map_id {
+                Some(map) if map == seat_map_id => Ok(vec![]),
+                Some(map) => Err(Refusal::OtherSeatMap(map.clone())),
+                None => match known.kind {
+                    Kind::Ticket => Ok(vec![Event::Changed {
+                        description: known.clone(),
+                        seat_map_id: Some(seat_map_id.clone()),
+                    }]),
+                    Kind::Stock | Kind::VehicleClass => Err(Refusal::NotATicket),
+                },
+            },
+        }
     }
 
-    fn evolve(&mut self, _: &Event) {
-        unimplemented!("to be written next")
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Created { description } => self.description = Some(description.clone()),
+            Event::Changed { description, seat_map_id } => {
+                self.description = Some(description.clone());
+                self.seat_map_id.clone_from(seat_map_id);
+            }
+        }
+    }
+}
+
+impl Description {
+    const NAME_LEN: usize = 200;
+    const CATEGORY_LEN: usize = 64;
+
+    fn checked(&self) -> Result<(), Refusal> {
+        let named = !self.name.trim().is_empty() && self.name.chars().count() <= Self::NAME_LEN;
+        let category = self.category.as_ref().is_none_or(|category| {
+            !category.trim().is_empty() && category.chars().count() <= Self::CATEGORY_LEN
+        });
+        if !named || !category {
+            Err(Refusal::InvalidName)
+        } else if self.price.amount_minor < 0 {
+            Err(Refusal::InvalidPrice)
+        } else if self.max_per_user == Some(0) {
+            Err(Refusal::InvalidLimit)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Currency;
+
+    fn description(kind: Kind) -> Description {
+        Description {
+            name: "Concert".into(),
+            kind,
+            category: None,
+            price: Money::new(4_500, Currency::new("EUR").unwrap()),
+            max_per_user: None,
+            on_decline: OnDecline::Release,
+            late_payment: LatePayment::TryReacquire,
+            remote_unlock: false,
+        }
+    }
+
+    fn ask(state: &State, command: Command) -> Result<Vec<Event>, Refusal> {
+        state.decide(&Sku::new("concert").unwrap(), &command, Timestamp::default())
+    }
+
+    fn create(description: &Description) -> Command {
+        Command::Create { description: description.clone() }
+    }
+
+    fn attach(map: &str) -> Command {
+        Command::AttachSeatMap { seat_map_id: SeatMapId::new(map).unwrap() }
+    }
+
+    fn after(kind: Kind, commands: Vec<Command>) -> State {
+        let mut state = State::default();
+        for command in std::iter::once(create(&description(kind))).chain(commands) {
+            ask(&state, command).unwrap().iter().for_each(|event| state.evolve(event));
+        }
+        state
+    }
+
+    #[test]
+    fn an_item_is_created_once_and_the_same_may_be_asked_again() {
+        let item = after(Kind::Ticket, vec![]);
+        assert_eq!(ask(&item, create(&description(Kind::Ticket))), Ok(vec![]));
+        let dearer = Description {
+            price: Money::new(9_900, Currency::new("EUR").unwrap()),
+            ..description(Kind::Ticket)
+        };
+        assert_eq!(ask(&item, create(&dearer)), Err(Refusal::AlreadyExists));
+        let mapped = after(Kind::Ticket, vec![attach("hall")]);
+        assert_eq!(ask(&mapped, create(&description(Kind::Ticket))), Ok(vec![]));
+    }
+
+    #[test]
+    fn nonsense_is_not_put_into_the_catalogue() {
+        let wrong = |change: fn(&mut Description)| {
+            let mut description = description(Kind::Stock);
+            change(&mut description);
+            ask(&State::default(), create(&description)).expect_err("refused")
+        };
+        assert_eq!(wrong(|d| d.name = " ".into()), Refusal::InvalidName);
+        assert_eq!(wrong(|d| d.name = "n".repeat(201)), Refusal::InvalidName);
+        assert_eq!(wrong(|d| d.category = Some("c".repeat(65))), Refusal::InvalidName);
+        assert_eq!(wrong(|d| d.price.amount_minor = -1), Refusal::InvalidPrice);
+        assert_eq!(wrong(|d| d.max_per_user = Some(0)), Refusal::InvalidLimit);
+    }
+
+    #[test]
+    fn a_ticket_belongs_to_one_seat_map() {
+        let mapped = after(Kind::Ticket, vec![attach("hall")]);
+        assert_eq!(ask(&mapped, attach("hall")), Ok(vec![]));
+        let hall = SeatMapId::new("hall").unwrap();
+        assert_eq!(ask(&mapped, attach("stadium")), Err(Refusal::OtherSeatMap(hall)));
+    }
+
+    #[test]
+    fn only_tickets_that_exist_belong_to_a_seat_map() {
+        assert_eq!(ask(&State::default(), attach("hall")), Err(Refusal::NotFound));
+        assert_eq!(ask(&after(Kind::Stock, vec![]), attach("hall")), Err(Refusal::NotATicket));
     }
 }

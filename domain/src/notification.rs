@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Money, ReservationId, UserId};
+use crate::{Decider, Money, NotificationId, ReservationId, Timestamp, UserId};
 
 /// Over what a notice goes. In-app needs no carrier: it is there once it is recorded.
 #[derive(
@@ -68,26 +68,70 @@ pub enum Refusal {
 }
 
 /// All that is known of it.
-#[derive(Clone, Debug, Default)]
-pub struct State {}
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// What was asked for; none before that.
+    pub requested: Option<Event>,
+}
 
-impl crate::Decider for State {
+impl Decider for State {
     const CATEGORY: &'static str = "notification";
-    type Id = crate::NotificationId;
+    type Id = NotificationId;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
 
     fn decide(
         &self,
-        _: &crate::NotificationId,
-        _: &Command,
-        _: crate::Timestamp,
+        _: &NotificationId,
+        command: &Command,
+        _: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
-        unimplemented!("to be written next")
+        let Command::Request { user_id, channel, about, reservation_id, amount } = command;
+        let asked = Event::Requested {
+            user_id: user_id.clone(),
+            channel: *channel,
+            about: *about,
+            reservation_id: *reservation_id,
+            amount: *amount,
+        };
+        match &self.requested {
+            None => Ok(vec![asked]),
+            Some(requested) if *requested == asked => Ok(vec![]),
+            Some(_) => Err(Refusal::AlreadyExists),
+        }
     }
 
-    fn evolve(&mut self, _: &Event) {
-        unimplemented!("to be written next")
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Requested { .. } => self.requested = Some(event.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(about: About) -> Command {
+        Command::Request {
+            user_id: UserId::new("ada").unwrap(),
+            channel: Channel::InApp,
+            about,
+            reservation_id: ReservationId(crate::derive(&["r"])),
+            amount: None,
+        }
+    }
+
+    #[test]
+    fn a_notice_is_recorded_once_and_its_id_stands_for_no_other() {
+        let id = NotificationId(crate::derive(&["n"]));
+        let mut state = State::default();
+        for event in state.decide(&id, &request(About::Confirmed), Timestamp::default()).unwrap() {
+            state.evolve(&event);
+        }
+        let again = |about| state.decide(&id, &request(about), Timestamp::default());
+        assert_eq!(again(About::Confirmed), Ok(vec![]));
+        assert_eq!(again(About::Cancelled), Err(Refusal::AlreadyExists));
     }
 }

@@ -21,6 +21,8 @@ stored!(reservation::Event, "reservation",
     LatePaymentAccepted = "late-payment-accepted" 1,
     LatePaymentRejected = "late-payment-rejected" 1,
     Cancelled = "cancelled" 1,
+    PaymentDeclined = "payment-declined" 1,
+    MoneyLost = "money-lost" 1,
     RentalStarted = "rental-started" 1,
     RentalCompleted = "rental-completed" 1,
 );

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Money, RefundId, ReservationId, Timestamp};
 
 /// What the money is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {
     /// The reservation itself.
@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// How the customer pays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Flow {
     /// With a token: authorized first, captured later (S0, S1, S4).
@@ -54,7 +54,7 @@ pub enum Action {
 
 /// Why an attempt is voided, or money given back. DOMAIN.md C.3.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BackReason {
@@ -76,6 +76,8 @@ pub enum BackReason {
     Superseded,
     /// Give back: an operator's decision.
     Operator,
+    /// Nobody here asked: the gateway cancelled the attempt, or let it lapse, before it was paid.
+    CancelledByGateway,
 }
 
 impl BackReason {
@@ -89,7 +91,8 @@ impl BackReason {
             | Self::Duplicate
             | Self::MoneyLost
             | Self::Superseded
-            | Self::Operator => false,
+            | Self::Operator
+            | Self::CancelledByGateway => false,
         }
     }
 }
@@ -138,6 +141,9 @@ pub enum Event {
         attempt: u16,
         gateway_idempotency_key: String,
         flow: Flow,
+        /// Part of the keys of the calls that follow, so that they can be derived from the log alone.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        tenant: String,
     },
     /// The gateway knows it under `gateway_ref`.
     SessionCreated {

@@ -1,15 +1,56 @@
-//! A payment: money with one gateway, in numbered attempts.
+//! A payment: money with one gateway, in numbered attempts. DOMAIN.md C.3.
+//!
+//! ```text
+//!            ┌─────────────────────── declined ──────────► FAILED ── next attempt: SUPERSEDED ─┐
+//!            │                                               │ late truth                      │
+//!  PENDING / REQUIRES_ACTION ── authorized ─► AUTHORIZED ◄───┘                                 │
+//!            │                                  │    │                                         │
+//!            │                          capture │    │ give back                               │
+//!            │                                  ▼    │                                         ▼
+//!            │             CAPTURE_REQUESTED ───┼────┴──────────────────────────────► VOID_REQUESTED
+//!            │                                  │ captured        void ▲                │      │
+//!            │                                  ▼                      │       captured │      │ cancelled
+//!            └──────── paid ─────────────► SUCCEEDED ◄── soft ─────────┼────────────────┤      ▼
+//!                                               │ give back            │      give back │   VOIDED
+//!                                               ▼                      │                │
+//!                                         REFUND_PENDING ◄─────────────┴────────────────┘
+//!                                               │
+//!                                               ▼
+//!                                 PARTIALLY_REFUNDED / REFUNDED
+//! ```
+//!
+//! Each attempt has its own row, its own intent and its own keys at the gateway; the payment stands
+//! where its latest attempt stands. **Belief only rises**: created < declined < authorized < captured
+//! or cancelled < refunded. Nothing is called authorized, paid, voided or refunded before the gateway
+//! said so: a void that was asked for is VOID_REQUESTED until then, since a payer can still be faster.
+//!
+//! `decide.rs` judges our own wishes, `words.rs` what a gateway says, `back.rs` whatever sends money
+//! back; `evolve.rs` takes the facts in, `key.rs` names calls so that a gateway does each once.
 
+mod back;
 mod command;
+mod decide;
 mod event;
+mod evolve;
+mod key;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::VecDeque;
 
 pub use command::{Command, Refusal, Retry, Word};
 pub use event::{Action, BackReason, Event, Flow, IgnoredWhy, Kind, LostWhy, Status, Via};
+pub use key::{Operation, key};
 
 use crate::{Money, PaymentId, RefundId, ReservationId, Timestamp};
 
+/// How many gateway events a payment remembers. Older ones are told apart by what they say: belief
+/// only rises, so that a word from the past changes nothing.
+pub const SEEN: usize = 256;
+
 /// One refund of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refund {
     /// Its name.
     pub refund_id: RefundId,
@@ -19,12 +60,14 @@ pub struct Refund {
     pub reason: BackReason,
     /// Which try of its key is the current one, from 1.
     pub r#try: u16,
+    /// Whether the gateway refused that try: then, and only then, a next try may begin.
+    pub refused: bool,
     /// Whether the gateway said that it is done.
     pub done: bool,
 }
 
 /// One attempt: its own intent and its own keys at the gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// Its number, from 1.
     pub attempt: u16,
@@ -50,22 +93,69 @@ pub struct Attempt {
     pub authorized: Money,
     /// What is captured.
     pub captured: Money,
+    /// Whether captured money may stay; false when it was on its way back as it came.
+    pub kept: bool,
     /// What went back.
     pub refunded: Money,
+    /// What the customer's bank took back.
+    pub disputed: Money,
     /// Why it is or was voided.
     pub void_reason: Option<BackReason>,
     /// Which try of the void's key is the current one, from 1; 0 before any.
     pub void_try: u16,
+    /// Whether the gateway refused that try.
+    pub void_refused: bool,
     /// Which try of the capture's key is the current one, from 1; 0 before any.
     pub capture_try: u16,
+    /// Whether the gateway refused that try.
+    pub capture_refused: bool,
     /// Its refunds.
     pub refunds: Vec<Refund>,
     /// Why the gateway declined, if it did.
     pub decline: Option<(String, Option<String>, bool)>,
 }
 
+impl Attempt {
+    /// Captured money that is neither back nor on its way back.
+    pub fn left(&self) -> Money {
+        let asked = self.refunds.iter().map(|refund| refund.amount.amount_minor);
+        let gone = asked.fold(self.disputed.amount_minor, i64::saturating_add);
+        let left = self.captured.amount_minor.saturating_sub(gone).max(0);
+        Money::new(left, self.amount.currency)
+    }
+
+    /// Whether the gateway said that it is paid, whatever became of the money since.
+    pub fn is_captured(&self) -> bool {
+        match self.status {
+            Status::Succeeded
+            | Status::RefundPending
+            | Status::PartiallyRefunded
+            | Status::Refunded
+            | Status::Disputed => true,
+            Status::None
+            | Status::Pending
+            | Status::RequiresAction
+            | Status::Authorized
+            | Status::CaptureRequested
+            | Status::Failed
+            | Status::VoidRequested
+            | Status::Voided => false,
+        }
+    }
+
+    /// Its refunds that the gateway has not yet confirmed.
+    pub fn pending_refunds(&self) -> impl Iterator<Item = &Refund> {
+        self.refunds.iter().filter(|refund| !refund.done)
+    }
+
+    /// One of its refunds.
+    pub fn refund(&self, refund_id: RefundId) -> Option<&Refund> {
+        self.refunds.iter().find(|refund| refund.refund_id == refund_id)
+    }
+}
+
 /// All that is known of a payment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
     /// What it is for.
     pub reservation_id: Option<ReservationId>,
@@ -79,29 +169,89 @@ pub struct State {
     pub closed: Option<BackReason>,
     /// Whether lost money let a new attempt start.
     pub money_lost: bool,
-    /// Gateway events that were applied or ignored.
-    pub seen: std::collections::BTreeSet<String>,
-    /// The version that customers see.
+    /// Gateway events that were applied or ignored, the last [`SEEN`] of them, oldest first.
+    pub seen: VecDeque<String>,
+    /// How many gateway words were recorded as changing nothing.
+    pub ignored: u64,
+    /// The version that customers see: 1 at first, then one more each time that the gateway's word
+    /// changed where the money stands (R6).
     pub version: u32,
+}
+
+impl State {
+    /// Where it stands: where its latest attempt stands.
+    pub fn status(&self) -> Status {
+        self.current().map_or(Status::None, |attempt| attempt.status)
+    }
+
+    /// Its latest attempt.
+    pub fn current(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// The attempt of that number, from 1.
+    pub fn attempt(&self, number: u16) -> Option<&Attempt> {
+        self.attempts.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// The latest attempt while the customer may still be paying it.
+    pub fn open_attempt(&self) -> Option<&Attempt> {
+        self.current()
+            .filter(|attempt| matches!(attempt.status, Status::Pending | Status::RequiresAction))
+    }
+
+    /// What is asked for.
+    pub fn amount(&self) -> Option<Money> {
+        self.current().map(|attempt| attempt.amount)
+    }
+
+    /// The gateway of the latest attempt.
+    pub fn gateway(&self) -> Option<&str> {
+        self.current().map(|attempt| attempt.gateway.as_str())
+    }
+
+    /// What is captured over all attempts.
+    pub fn captured(&self) -> Option<Money> {
+        self.total(|attempt| attempt.captured)
+    }
+
+    /// What went back over all attempts.
+    pub fn refunded(&self) -> Option<Money> {
+        self.total(|attempt| attempt.refunded)
+    }
+
+    fn total(&self, part: fn(&Attempt) -> Money) -> Option<Money> {
+        let currency = self.amount()?.currency;
+        let minor = self.attempts.iter().map(|attempt| part(attempt).amount_minor);
+        Some(Money::new(minor.fold(0, i64::saturating_add), currency))
+    }
+
+    fn last(&self) -> u16 {
+        self.current().map_or(0, |attempt| attempt.attempt)
+    }
 }
 
 impl crate::Decider for State {
     const CATEGORY: &'static str = "payment";
-    type Id = crate::PaymentId;
+    type Id = PaymentId;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
 
     fn decide(
         &self,
-        _: &crate::PaymentId,
-        _: &Command,
-        _: crate::Timestamp,
+        id: &PaymentId,
+        command: &Command,
+        _: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
-        unimplemented!("to be written next")
+        decide::decide(self, id, command)
     }
 
-    fn evolve(&mut self, _: &Event) {
-        unimplemented!("to be written next")
+    fn evolve(&mut self, event: &Event) {
+        evolve::evolve(self, event);
+    }
+
+    fn version(&self) -> u32 {
+        self.version
     }
 }

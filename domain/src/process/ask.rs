@@ -66,7 +66,6 @@ pub enum Refusal {
 
 /// Names a timer; a later wake of the same name takes the place of an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each variant's line explains its fields")]
 pub enum TimerKey {
     /// The deadline of a hold.
     Hold(ReservationId),

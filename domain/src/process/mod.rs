@@ -25,6 +25,9 @@ use crate::{
 
 pub use ask::{Alarm, Ask, Command, GatewayCall, Refusal, TimerKey};
 
+/// Whose payments they are: a part of the gateway's keys, so that two houses never share one.
+pub const TENANT: &str = "default";
+
 /// A recorded event as a process manager sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Fact<'a> {

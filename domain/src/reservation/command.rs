@@ -112,6 +112,8 @@ pub enum Refusal {
     OdometerDecreased { start_m: u64, end_m: u64 },
     #[error("fuel is a percentage from 0 to 100, not {0}")]
     InvalidFuel(u8),
+    #[error("there is no vehicle in this reservation")]
+    NoVehicle,
     #[error("a refund must be positive, of the reservation's currency and at most its total")]
     InvalidRefund,
 }
@@ -132,6 +134,8 @@ pub enum InvalidLines {
     Total,
     #[error("more than one vehicle")]
     Vehicles,
+    #[error("a line of goods, tickets or a vehicle names no item, or a line of seats no map")]
+    Unnamed,
     #[error("a seat stands twice, or the quantity is not the number of seats")]
     Seats,
     #[error("the deadlines are not in order, or the hold is longer than 7,200 s")]

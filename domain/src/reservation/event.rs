@@ -242,6 +242,10 @@ pub enum Event {
         gateway: String,
         flow: Flow,
     },
+    /// The gateway declined the attempt, and the policy is KEEP_HOLD: the customer may try again.
+    PaymentDeclined { payment_id: PaymentId, attempt: u16 },
+    /// The money of an attempt is gone before it decided anything; that attempt never confirms.
+    MoneyLost { payment_id: PaymentId, attempt: u16 },
     /// Paid in time: it is the customer's.
     Confirmed { payment_id: PaymentId, attempt: u16, confirmed_at: Timestamp, claim_epoch: Epoch },
     /// A confirmed claim was found gone; all are taken again at the new epoch.

@@ -1,7 +1,31 @@
 //! A reservation: its life cycle, its deadline, its price, and the state of the saga.
+//!
+//! ```text
+//!              RequestPayment            ConfirmPaid            StartRental       Complete
+//!   HOLD ──────────────────► AWAITING_PAYMENT ─────► CONFIRMED ──────────► IN_USE ──────► COMPLETED
+//!    │                         │    │                 ▲     │
+//!    │ deadline       deadline │    │ declined        │     │ Cancel, oversold, money lost
+//!    ▼                         │    ▼                 │     ▼
+//!   HOLD_EXPIRED ◄─────────────┘  HOLD_FAILED         │   CANCELLED ◄── Cancel, from any hold
+//!    │  ▲                          │  ▲               │
+//!    │  └───── something is gone ──┼──┤               │
+//!    └────── late money ───────────┴──► REACQUIRING ──┘ everything could be taken again
+//! ```
+//!
+//! What each command does in each state is DOMAIN.md C.2, cell by cell: `decide` sends a command to
+//! the file that knows it, and that file asks for the status by name. Deadlines are judged when the
+//! command comes, so a late timer lets nobody through.
 
 mod command;
+mod decide;
 mod event;
+mod evolve;
+mod late;
+mod paying;
+mod placing;
+mod rental;
+#[cfg(test)]
+mod scenarios;
 
 use std::collections::BTreeSet;
 
@@ -10,6 +34,7 @@ pub use event::{
     CancelReason, CancelledBy, Capture, Channel, Claim, Event, ExtensionReason, HoldReleaseReason,
     LatePayment, LateReason, Line, LineKind, OnDecline, Policies, Status,
 };
+pub use placing::{LONGEST_HOLD, MOST_LINES};
 
 use crate::{Epoch, Money, PaymentId, ReservationId, Timestamp, UserId, VehicleId};
 
@@ -39,6 +64,8 @@ pub struct State {
     pub policies: Policies,
     /// The deadline of a hold; none once confirmed or ended.
     pub hold_expires_at: Option<Timestamp>,
+    /// The last deadline that its hold had; kept when the hold ends, to say when it did.
+    pub last_deadline: Timestamp,
     /// The deadline that no extension passes.
     pub absolute_deadline: Timestamp,
     /// Whether the one extension at the start of a payment was used.
@@ -53,6 +80,8 @@ pub struct State {
     pub paid_by: Option<Attempt>,
     /// Attempts that were decided late: a repeat of them is nothing new.
     pub decided_late: BTreeSet<Attempt>,
+    /// Attempts whose money was gone before they decided anything: they never confirm.
+    pub lost: BTreeSet<Attempt>,
     /// The late attempt for which everything is being taken again.
     pub late: Option<Attempt>,
     /// Where it goes back to when taking again fails (REACQUIRING).
@@ -71,23 +100,53 @@ pub struct State {
     pub version: u32,
 }
 
+impl State {
+    /// The state of the saga, as S2 names it.
+    pub fn saga_state(&self) -> &'static str {
+        match self.status {
+            Status::None => "NONE",
+            Status::Hold if self.has_seats() => "SEATS_LOCKED",
+            Status::Hold => "HELD",
+            Status::AwaitingPayment => "PAYMENT_PENDING",
+            Status::Reacquiring => "FINALIZING",
+            Status::Confirmed if self.finalized => "DONE",
+            Status::Confirmed => "PAYMENT_COMPLETED",
+            Status::InUse | Status::Completed => "DONE",
+            Status::HoldFailed | Status::HoldExpired | Status::Cancelled => "COMPENSATED",
+        }
+    }
+
+    /// Whether it was ever confirmed; what was sold then has to come back when it is cancelled.
+    pub fn was_confirmed(&self) -> bool {
+        self.paid_by.is_some()
+    }
+
+    fn has_seats(&self) -> bool {
+        self.lines.iter().any(|line| line.kind == LineKind::Seat)
+    }
+}
+
 impl crate::Decider for State {
     const CATEGORY: &'static str = "reservation";
-    type Id = crate::ReservationId;
+    type Id = ReservationId;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
 
     fn decide(
         &self,
-        _: &crate::ReservationId,
-        _: &Command,
-        _: crate::Timestamp,
+        id: &ReservationId,
+        command: &Command,
+        now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
-        unimplemented!("to be written next")
+        self.judge(id, command, now)
     }
 
-    fn evolve(&mut self, _: &Event) {
-        unimplemented!("to be written next")
+    fn evolve(&mut self, event: &Event) {
+        self.take_in(event);
+    }
+
+    fn version(&self) -> u32 {
+        self.version
     }
 }

@@ -77,6 +77,21 @@ pub enum ReleaseReason {
     Refused,
 }
 
+impl ReleaseReason {
+    /// Whether it also ends what is paid for. The others end holds only: whatever arrives late, an
+    /// expiry never takes away what was sold (DOMAIN.md C.5).
+    pub fn ends_commitment(self) -> bool {
+        match self {
+            Self::Cancelled
+            | Self::Refunded
+            | Self::LateRejected
+            | Self::Oversold
+            | Self::Completed => true,
+            Self::Expired | Self::PaymentFailed | Self::User | Self::Refused => false,
+        }
+    }
+}
+
 /// What may have happened to a seat map. Stored as `seatmap.{kebab}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(
