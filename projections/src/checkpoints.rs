@@ -76,7 +76,7 @@ pub(crate) struct Checkpoint {
     pub(crate) event_id: Option<Uuid>,
 }
 
-pub(crate) static CHECKPOINTS: Table = Table {
+pub(crate) const CHECKPOINTS: Table = Table {
     name: "checkpoints",
     columns: &[
         Column::text("name"),
@@ -131,7 +131,7 @@ pub(crate) struct RebuildRow {
     pub(crate) position: Position,
 }
 
-pub(crate) static REBUILDS: Table = Table {
+pub(crate) const REBUILDS: Table = Table {
     name: "rebuilds",
     columns: &[Column::text("name"), Column::int("generation"), Column::int("position")],
     key: 1,
@@ -159,7 +159,7 @@ impl Stored for RebuildRow {
     }
 }
 
-pub(crate) static PARKED: Table = Table {
+pub(crate) const PARKED: Table = Table {
     name: "parked_events",
     columns: &[
         Column::int("position"),
@@ -210,11 +210,8 @@ impl Stored for ParkedEvent {
 
 impl Tx {
     /// Empties a projection: its tables are made anew, its checkpoint stands before everything.
-    pub(crate) async fn start_again(
-        &mut self,
-        projection: Projection,
-        generation: u32,
-    ) -> Result<(), TableError> {
+    pub(crate) async fn start_again(&mut self, projection: Projection) -> Result<(), TableError> {
+        let generation = self.next_generation().await?;
         for table in projection.tables() {
             self.drop_table(table, Edition::Live).await?;
             self.create(table, Edition::Live).await?;
@@ -234,5 +231,18 @@ impl Tx {
     pub(crate) async fn checkpoints(&mut self) -> Result<Vec<Checkpoint>, TableError> {
         let rows = self.rows(&CHECKPOINTS, &CHECKPOINTS.select(), vec![]).await?;
         rows.into_iter().map(|mut row| Checkpoint::read(&mut row)).collect()
+    }
+
+    /// The rebuilds under way, in this process or another.
+    pub(crate) async fn rebuilds(&mut self) -> Result<Vec<RebuildRow>, TableError> {
+        let rows = self.rows(&REBUILDS, &REBUILDS.select(), vec![]).await?;
+        rows.into_iter().map(|mut row| RebuildRow::read(&mut row)).collect()
+    }
+
+    /// A number that no edition has had: it is part of the names of its tables and indexes.
+    pub(crate) async fn next_generation(&mut self) -> Result<u32, TableError> {
+        let live = self.checkpoints().await?.into_iter().map(|row| row.generation).max();
+        let beside = self.rebuilds().await?.into_iter().map(|row| row.generation).max();
+        Ok(live.max(beside).unwrap_or(0) + 1)
     }
 }

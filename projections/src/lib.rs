@@ -13,10 +13,14 @@
 //! [`ReadModels::wait_for`].
 
 mod checkpoints;
+mod folds;
 mod models;
 mod page;
+mod projecting;
 mod projection;
+mod rebuild;
 mod read_models;
+mod runner;
 mod tables;
 
 pub use checkpoints::{ParkedEvent, ProjectionState, ProjectionStatus};
@@ -26,6 +30,9 @@ pub use models::{
     SeatStatus, StockMovementRow, TicketRow, TicketStatus,
 };
 pub use page::{MOST_ROWS, Page, PageRequest, USUAL_ROWS};
+pub use projecting::ProjectError;
 pub use projection::{Projection, UnknownProjection};
 pub use read_models::{QueryError, ReadModels, Stale};
+pub use rebuild::{Progress, RebuildError};
+pub use runner::Runner;
 pub use tables::TableError;

@@ -90,8 +90,8 @@ impl ReadModels {
             let known = known.iter().find(|known| known.name == projection.name());
             let position = match known {
                 Some(known) if known.version == projection.version() => known.position,
-                other => {
-                    tx.start_again(projection, other.map_or(1, |known| known.generation + 1)).await?;
+                Some(_) | None => {
+                    tx.start_again(projection).await?;
                     Position::ZERO
                 }
             };

@@ -53,7 +53,8 @@ pub(crate) fn ask_once<D: Decider + PartialEq>(
     Ok(events)
 }
 
-/// How many cases a property is tried with: a few here, more by `HOLDFAST_CASES`.
+/// Seeded, so that a failure comes again. How many cases a property is tried with: a few here, more by `HOLDFAST_CASES`.
+#[expect(clippy::disallowed_methods, reason = "a test may be told to try more")]
 pub(crate) fn cases(few: u32) -> proptest::test_runner::Config {
     let cases = std::env::var("HOLDFAST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(few);
     proptest::test_runner::Config {

@@ -117,12 +117,11 @@ impl State {
         let removed: Vec<_> = (0..old.size()).filter(is_removed).collect();
         let (mut in_use, mut lapsed) = (Vec::new(), BTreeSet::new());
         for &seat in &removed {
-            match self.slots[seat as usize] {
-                Slot::Free => {}
-                slot => match slot.owner().filter(|owner| self.has_lapsed(*owner, now)) {
-                    Some(owner) => drop(lapsed.insert(owner)),
-                    None => in_use.push(seat),
-                },
+            let slot = self.slots[seat as usize];
+            match slot.owner() {
+                None if slot == Slot::Free => {}
+                Some(owner) if self.has_lapsed(owner, now) => drop(lapsed.insert(owner)),
+                None | Some(_) => in_use.push(seat),
             }
         }
         if !in_use.is_empty() {
@@ -251,6 +250,9 @@ impl State {
         wanted.check(hall)?;
         let mut events = self.expirations(hall, &wanted.lapsed);
         for (lock_id, seats) in wanted.own_locks {
+            let owner = Owner::Lock(lock_id);
+            let rest = self.owned(owner).iter().filter(|seat| !seats.contains(seat));
+            let rest = hall.ids(rest.copied());
             events.push(Event::SeatsAttached {
                 lock_id,
                 reservation_id,
@@ -260,6 +262,11 @@ impl State {
                 epoch,
                 attempt,
             });
+            // The lock is finished: what the customer does not want of it is free.
+            if !rest.is_empty() {
+                let reason = ReleaseReason::User;
+                events.push(Event::SeatsReleased { owner, seat_ids: rest, reason, epoch: None });
+            }
         }
         if !wanted.free.is_empty() {
             events.push(Event::SeatsLocked {
@@ -304,11 +311,9 @@ impl State {
         let mut events = Vec::new();
         let mut rest = attached.seats.clone();
         for origin in &attached.origins {
-            // What is left of the lock, if anything, must still be the same customer's.
-            let same = self.locks.get(&origin.lock_id).is_none_or(|lock| {
-                lock.user_id == attached.user_id && lock.expires_at == origin.expires_at
-            });
-            if now < origin.expires_at && same {
+            // A late repeat may have made a new lock of the finished id; that one is left alone.
+            let finished = !self.locks.contains_key(&origin.lock_id);
+            if now < origin.expires_at && finished {
                 rest.retain(|seat| origin.seats.binary_search(seat).is_err());
                 events.push(Event::LockRestored {
                     lock_id: origin.lock_id,

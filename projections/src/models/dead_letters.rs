@@ -6,7 +6,7 @@ use holdfast_schemas::DeadLetterEvent;
 use holdfast_store::Position;
 use uuid::Uuid;
 
-use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value};
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value};
 use crate::{Page, PageRequest, QueryError, ReadModels};
 
 /// A parked ask.
@@ -42,7 +42,7 @@ pub struct DeadLetterRow {
     pub position: Position,
 }
 
-pub(crate) static DEAD_LETTERS: Table = Table {
+pub(crate) const DEAD_LETTERS: Table = Table {
     name: "dead_letters",
     columns: &[
         Column::text("id"),
@@ -115,6 +115,72 @@ impl Stored for DeadLetterRow {
             settled_at: row.opt_time()?,
             position: row.position()?,
         })
+    }
+}
+
+/// How events change it.
+pub(crate) struct DeadLetters {
+    pub(crate) rows: Kept<DeadLetterRow>,
+}
+
+impl DeadLetters {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self { rows: Kept::new(edition) }
+    }
+
+    pub(crate) async fn apply(
+        &mut self,
+        tx: &mut Tx,
+        consumer: &str,
+        event: &DeadLetterEvent,
+        at: Timestamp,
+        position: Position,
+    ) -> Result<(), TableError> {
+        match event {
+            DeadLetterEvent::Parked {
+                id,
+                position: event_position,
+                event_id,
+                ask,
+                error,
+                attempts,
+                first_failed_at,
+                last_failed_at,
+                correlation_id,
+            } => {
+                // One that was asked for again and failed again keeps its place in the list.
+                let before = self.rows.get(tx, id).await?;
+                let position = before.map_or(position, |before| before.position);
+                self.rows.put(DeadLetterRow {
+                    id: *id,
+                    consumer: consumer.into(),
+                    event_position: Position(*event_position),
+                    event_id: *event_id,
+                    ask: ask.as_deref().cloned(),
+                    error: error.clone(),
+                    attempts: *attempts,
+                    first_failed_at: *first_failed_at,
+                    last_failed_at: *last_failed_at,
+                    correlation_id: correlation_id.clone(),
+                    redriven_at: None,
+                    redriven_by: None,
+                    settled_at: None,
+                    position,
+                });
+            }
+            DeadLetterEvent::Redriven { id, by } => {
+                if let Some(row) = self.rows.edit(tx, id).await? {
+                    row.redriven_at = Some(at);
+                    row.redriven_by = Some(by.clone());
+                }
+            }
+            DeadLetterEvent::Settled { id } => {
+                if let Some(row) = self.rows.edit(tx, id).await? {
+                    row.settled_at = Some(at);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

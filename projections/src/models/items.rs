@@ -4,7 +4,7 @@ use holdfast_domain::item::{Description, Event, Kind};
 use holdfast_domain::{SeatMapId, Sku};
 use holdfast_store::Position;
 
-use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value, word};
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Value, word};
 use crate::{Page, PageRequest, QueryError, ReadModels};
 
 /// An item of the catalogue.
@@ -20,7 +20,7 @@ pub struct ItemRow {
     pub position: Position,
 }
 
-pub(crate) static ITEMS: Table = Table {
+pub(crate) const ITEMS: Table = Table {
     name: "items",
     columns: &[
         Column::text("sku"),
@@ -93,12 +93,15 @@ impl Stored for ItemRow {
 }
 
 /// How events change it.
-#[derive(Default)]
 pub(crate) struct Items {
     pub(crate) rows: Kept<ItemRow>,
 }
 
 impl Items {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self { rows: Kept::new(edition) }
+    }
+
     pub(crate) fn apply(&mut self, sku: &Sku, event: &Event, position: Position) {
         let (description, seat_map_id) = match event {
             Event::Created { description } => (description, None),

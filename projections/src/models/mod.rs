@@ -10,6 +10,16 @@ mod seatmaps;
 mod stock_movements;
 mod tickets;
 
+pub(crate) use availability::Availability;
+pub(crate) use dead_letters::DeadLetters;
+pub(crate) use items::Items;
+pub(crate) use notifications::Notifications;
+pub(crate) use payments::Payments;
+pub(crate) use reservations::Reservations;
+pub(crate) use seatmaps::SeatMaps;
+pub(crate) use stock_movements::StockMovements;
+pub(crate) use tickets::Tickets;
+
 pub use availability::{AvailabilityReason, AvailabilityRow, ClaimState};
 pub use dead_letters::DeadLetterRow;
 pub use items::ItemRow;

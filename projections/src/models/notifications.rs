@@ -4,7 +4,7 @@ use holdfast_domain::notification::{About, Channel, Event};
 use holdfast_domain::{Money, NotificationId, ReservationId, Timestamp, UserId};
 use holdfast_store::Position;
 
-use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value};
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Value};
 use crate::{Page, PageRequest, QueryError, ReadModels};
 
 /// A notice to one person.
@@ -73,7 +73,7 @@ impl NotificationRow {
     }
 }
 
-pub(crate) static NOTIFICATIONS: Table = Table {
+pub(crate) const NOTIFICATIONS: Table = Table {
     name: "notifications",
     columns: &[
         Column::text("id"),
@@ -97,6 +97,7 @@ pub(crate) static NOTIFICATIONS: Table = Table {
 
 impl Stored for NotificationRow {
     const TABLE: &'static Table = &NOTIFICATIONS;
+    const KEPT: bool = false;
     type Key = NotificationId;
 
     fn key(&self) -> NotificationId {
@@ -138,12 +139,15 @@ impl Stored for NotificationRow {
 }
 
 /// How events change it.
-#[derive(Default)]
 pub(crate) struct Notifications {
     pub(crate) rows: Kept<NotificationRow>,
 }
 
 impl Notifications {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self { rows: Kept::new(edition) }
+    }
+
     pub(crate) fn apply(
         &mut self,
         id: NotificationId,

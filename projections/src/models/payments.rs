@@ -1,10 +1,11 @@
 //! Payments: what each charge came to. A row is the payment's own state, folded from its events.
 
-use holdfast_domain::payment::{Event, Flow, Kind, State, Status};
+use holdfast_domain::payment::{Action, Event, Flow, Kind, State, Status};
 use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId};
 use holdfast_store::Position;
 
-use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value};
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word};
+use crate::projecting::Seen;
 use crate::{QueryError, ReadModels};
 
 /// What the customer must do next.
@@ -63,7 +64,7 @@ pub struct PaymentRow {
     pub position: Position,
 }
 
-pub(crate) static PAYMENTS: Table = Table {
+pub(crate) const PAYMENTS: Table = Table {
     name: "payments",
     columns: &[
         Column::text("id"),
@@ -169,6 +170,100 @@ impl Stored for PaymentRow {
             created_at: row.time()?,
             position: row.position()?,
         })
+    }
+}
+
+/// How events change it.
+pub(crate) struct Payments {
+    pub(crate) rows: Kept<PaymentRow>,
+}
+
+impl Payments {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self { rows: Kept::new(edition) }
+    }
+
+    /// `state` is the payment's state just after the event; `user_id` whose reservation it is for.
+    pub(crate) async fn apply(
+        &mut self,
+        tx: &mut Tx,
+        id: PaymentId,
+        event: &Event,
+        state: &State,
+        user_id: Option<UserId>,
+        seen: Seen,
+    ) -> Result<(), TableError> {
+        // A payment that was closed before it began has nothing to show.
+        let Some((last, reservation_id)) = state.attempts.last().zip(state.reservation_id) else {
+            return Ok(());
+        };
+        let before = self.rows.get(tx, &id).await?;
+        let created_at = before.map_or(seen.at, |before| before.created_at);
+        let open = matches!(last.status, Status::Pending | Status::RequiresAction);
+        let next_step = next_step(event)
+            .unwrap_or_else(|| before.and_then(|before| before.next_step.clone()))
+            .filter(|_| open);
+        let zero = Money::zero(last.amount.currency);
+        let decline = last.decline.as_ref();
+        self.rows.put(PaymentRow {
+            id,
+            reservation_id,
+            user_id,
+            kind: state.kind,
+            status: shown(last.status),
+            version: state.version,
+            amount: last.amount,
+            authorized: last.authorized,
+            captured: state.captured().unwrap_or(zero),
+            refunded: state.refunded().unwrap_or(zero),
+            gateway: last.gateway.clone(),
+            flow: last.flow,
+            gateway_ref: last.gateway_ref.clone(),
+            approval_code: last.approval_code.clone(),
+            attempt: last.attempt,
+            next_step,
+            failure_code: decline.map(|(code, _, _)| code.clone()),
+            decline_code: decline.and_then(|(_, code, _)| code.clone()),
+            retryable: decline.map(|(_, _, retryable)| *retryable),
+            created_at,
+            position: seen.position,
+        });
+        Ok(())
+    }
+}
+
+/// As customers see it: money that was asked for is still only authorized (DOMAIN.md C.3).
+fn shown(status: Status) -> Status {
+    if status == Status::CaptureRequested { Status::Authorized } else { status }
+}
+
+/// What an event makes the customer do next: `None` when it says nothing about it.
+fn next_step(event: &Event) -> Option<Option<NextStep>> {
+    match event {
+        Event::Initiated { .. } => Some(None),
+        Event::ActionRequired { action, url, .. } => {
+            Some(Some(NextStep { kind: word(action), url: url.clone() }))
+        }
+        Event::SessionCreated { redirect_url: Some(url), .. } => {
+            Some(Some(NextStep { kind: word(&Action::Redirect), url: url.clone() }))
+        }
+        Event::SessionCreated { .. }
+        | Event::Authorized { .. }
+        | Event::CaptureRequested { .. }
+        | Event::Succeeded { .. }
+        | Event::Failed { .. }
+        | Event::VoidRequested { .. }
+        | Event::Voided { .. }
+        | Event::VoidFailed { .. }
+        | Event::CaptureFailed { .. }
+        | Event::RefundRequested { .. }
+        | Event::RefundSucceeded { .. }
+        | Event::RefundFailed { .. }
+        | Event::ChargebackOpened { .. }
+        | Event::MoneyLost { .. }
+        | Event::Closed { .. }
+        | Event::DamageChargeCreated { .. }
+        | Event::GatewayEventIgnored { .. } => None,
     }
 }
 

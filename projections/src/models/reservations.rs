@@ -4,7 +4,8 @@ use holdfast_domain::reservation::{Channel, Event, Line, State, Status};
 use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId, VehicleId};
 use holdfast_store::Position;
 
-use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value, word};
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word};
+use crate::projecting::Seen;
 use crate::{Page, PageRequest, QueryError, ReadModels};
 
 /// A reservation.
@@ -48,7 +49,7 @@ pub struct ReservationRow {
     pub position: Position,
 }
 
-pub(crate) static RESERVATIONS: Table = Table {
+pub(crate) const RESERVATIONS: Table = Table {
     name: "reservations",
     columns: &[
         Column::text("id"),
@@ -145,6 +146,77 @@ impl Stored for ReservationRow {
             position: row.position()?,
         })
     }
+}
+
+/// How events change it.
+pub(crate) struct Reservations {
+    pub(crate) rows: Kept<ReservationRow>,
+}
+
+impl Reservations {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self { rows: Kept::new(edition) }
+    }
+
+    /// `state` is the reservation's state just after the event.
+    pub(crate) async fn apply(
+        &mut self,
+        tx: &mut Tx,
+        id: ReservationId,
+        event: &Event,
+        state: &State,
+        seen: Seen,
+    ) -> Result<(), TableError> {
+        if let Event::HoldCreated { user_id, total, channel, .. } = event {
+            self.rows.put(ReservationRow {
+                id,
+                user_id: user_id.clone(),
+                status: state.status,
+                saga_state: String::new(),
+                version: 0,
+                created_at: seen.at,
+                hold_expires_at: None,
+                absolute_deadline: state.absolute_deadline,
+                total: *total,
+                lines: state.lines.clone(),
+                payment_ids: Vec::new(),
+                paid_by: None,
+                finalized: false,
+                vehicle_id: None,
+                channel: *channel,
+                stream_version: 0,
+                created_position: seen.position,
+                position: seen.position,
+            });
+        }
+        // Without a first event that could be read there is nothing to show.
+        let Some(row) = self.rows.edit(tx, &id).await? else { return Ok(()) };
+        row.status = state.status;
+        if row.saga_state != state.saga_state() {
+            row.saga_state = state.saga_state().into();
+        }
+        row.version = state.version;
+        row.hold_expires_at = state.hold_expires_at;
+        row.absolute_deadline = state.absolute_deadline;
+        row.payment_ids = payment_ids(state);
+        row.paid_by = state.paid_by.map(|attempt| attempt.payment_id);
+        row.finalized = state.finalized;
+        row.vehicle_id.clone_from(&state.vehicle_id);
+        row.stream_version = seen.stream_version;
+        row.position = seen.position;
+        Ok(())
+    }
+}
+
+/// The charges of a reservation, each once, in the order in which they were asked for.
+fn payment_ids(state: &State) -> Vec<PaymentId> {
+    let mut ids: Vec<PaymentId> = Vec::new();
+    for attempt in &state.payments {
+        if !ids.contains(&attempt.payment_id) {
+            ids.push(attempt.payment_id);
+        }
+    }
+    ids
 }
 
 impl ReadModels {

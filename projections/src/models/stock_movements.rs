@@ -5,7 +5,7 @@ use holdfast_domain::{ReservationId, Sku, Timestamp};
 use holdfast_store::Position;
 use serde::{Deserialize, Serialize};
 
-use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value};
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Value};
 use crate::{Page, PageRequest, QueryError, ReadModels};
 
 /// What moved.
@@ -47,7 +47,7 @@ pub struct StockMovementRow {
     pub actor: String,
 }
 
-pub(crate) static STOCK_MOVEMENTS: Table = Table {
+pub(crate) const STOCK_MOVEMENTS: Table = Table {
     name: "stock_movements",
     columns: &[
         Column::int("position"),
@@ -68,6 +68,7 @@ pub(crate) static STOCK_MOVEMENTS: Table = Table {
 
 impl Stored for StockMovementRow {
     const TABLE: &'static Table = &STOCK_MOVEMENTS;
+    const KEPT: bool = false;
     type Key = u64;
 
     fn key(&self) -> u64 {
@@ -142,12 +143,15 @@ pub(crate) fn movement(event: &Event) -> Option<(MovementKind, i64, Option<Reser
 }
 
 /// How events change it.
-#[derive(Default)]
 pub(crate) struct StockMovements {
     pub(crate) rows: Kept<StockMovementRow>,
 }
 
 impl StockMovements {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self { rows: Kept::new(edition) }
+    }
+
     pub(crate) fn apply(
         &mut self,
         sku: &Sku,

@@ -5,7 +5,7 @@ use holdfast_domain::{ReservationId, SeatId, SeatMapId, Sku, TicketId, Timestamp
 use holdfast_store::Position;
 use serde::{Deserialize, Serialize};
 
-use crate::tables::{Column, Index, Kept, Row, Stored, Table, TableError, Value};
+use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value};
 use crate::{QueryError, ReadModels};
 
 /// Whether a ticket lets somebody in.
@@ -49,7 +49,7 @@ pub struct TicketRow {
     pub position: Position,
 }
 
-pub(crate) static TICKETS: Table = Table {
+pub(crate) const TICKETS: Table = Table {
     name: "tickets",
     columns: &[
         Column::text("id"),
@@ -116,6 +116,57 @@ impl Stored for TicketRow {
             gate: row.opt_text()?,
             position: row.position()?,
         })
+    }
+}
+
+/// How events change it.
+pub(crate) struct Tickets {
+    pub(crate) rows: Kept<TicketRow>,
+}
+
+impl Tickets {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self { rows: Kept::new(edition) }
+    }
+
+    pub(crate) async fn apply(
+        &mut self,
+        tx: &mut Tx,
+        id: TicketId,
+        event: &Event,
+        at: Timestamp,
+        position: Position,
+    ) -> Result<(), TableError> {
+        if let Event::Issued { reservation_id, user_id, sku, seat_map_id, seat_id, unit } = event {
+            self.rows.put(TicketRow {
+                id,
+                reservation_id: *reservation_id,
+                user_id: user_id.clone(),
+                sku: sku.clone(),
+                seat_map_id: seat_map_id.clone(),
+                seat_id: seat_id.clone(),
+                unit: unit.clone(),
+                status: TicketStatus::Valid,
+                issued_at: at,
+                checked_in_at: None,
+                gate: None,
+                position,
+            });
+            return Ok(());
+        }
+        // Revoked before it was issued: it never will be, and there is nothing to show.
+        let Some(row) = self.rows.edit(tx, &id).await? else { return Ok(()) };
+        row.position = position;
+        match event {
+            Event::Issued { .. } => {}
+            Event::CheckedIn { gate, .. } => {
+                row.checked_in_at = Some(at);
+                row.gate.clone_from(gate);
+                row.status = TicketStatus::CheckedIn;
+            }
+            Event::Revoked => row.status = TicketStatus::Revoked,
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,8 @@ const MOST_ROWS: usize = 50_000;
 /// A row that a table holds. `values` and `read` follow the order of the table's columns.
 pub(crate) trait Stored: Clone + PartialEq + Send + Sync {
     const TABLE: &'static Table;
+    /// Whether a row is ever looked at again once it is written.
+    const KEPT: bool = true;
     type Key: Clone + Ord + Hash + Send + Sync;
 
     fn key(&self) -> Self::Key;
@@ -29,24 +31,33 @@ struct Slot<R> {
 
 /// Rows of one table, as they are after the events seen so far.
 pub(crate) struct Kept<R: Stored> {
+    edition: Edition,
     slots: HashMap<R::Key, Slot<R>>,
     dirty: Vec<R::Key>,
-}
-
-impl<R: Stored> Default for Kept<R> {
-    fn default() -> Self {
-        Self { slots: HashMap::new(), dirty: Vec::new() }
-    }
+    /// Whether every row of the table is here, so that what is not here does not exist: true of a
+    /// table that is filled from nothing, until there are too many rows.
+    complete: bool,
 }
 
 impl<R: Stored> Kept<R> {
+    /// Rows of a table that may hold some already.
+    pub(crate) fn new(edition: Edition) -> Self {
+        let complete = match edition {
+            Edition::Live => false,
+            Edition::Beside(_) => true,
+        };
+        Self { edition, slots: HashMap::new(), dirty: Vec::new(), complete }
+    }
+
     /// Reads those of these rows that are not known yet.
     pub(crate) async fn load(
         &mut self,
         tx: &mut Tx,
-        edition: Edition,
         keys: impl IntoIterator<Item = R::Key>,
     ) -> Result<(), TableError> {
+        if self.complete {
+            return Ok(());
+        }
         let mut missing: Vec<R::Key> =
             keys.into_iter().filter(|key| !self.slots.contains_key(key)).collect();
         missing.sort_unstable();
@@ -54,7 +65,7 @@ impl<R: Stored> Kept<R> {
         if missing.is_empty() {
             return Ok(());
         }
-        let found: Vec<R> = tx.by_keys(edition, &missing).await?;
+        let found: Vec<R> = tx.by_keys(self.edition, &missing).await?;
         for key in missing {
             self.slots.insert(key, Slot { row: None, dirty: false });
         }
@@ -72,22 +83,40 @@ impl<R: Stored> Kept<R> {
         }
     }
 
+    /// Whether what is not here does not exist.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
     /// The row, read if need be.
     pub(crate) async fn get(
         &mut self,
         tx: &mut Tx,
-        edition: Edition,
         key: &R::Key,
-    ) -> Result<Option<R>, TableError> {
+    ) -> Result<Option<&R>, TableError> {
         if !self.slots.contains_key(key) {
-            self.load(tx, edition, [key.clone()]).await?;
+            self.load(tx, [key.clone()]).await?;
         }
-        Ok(self.slots.get(key).and_then(|slot| slot.row.clone()))
+        Ok(self.slots.get(key).and_then(|slot| slot.row.as_ref()))
     }
 
-    /// The row, if it is here.
-    pub(crate) fn known(&self, key: &R::Key) -> Option<&R> {
-        self.slots.get(key).and_then(|slot| slot.row.as_ref())
+    /// The row, read if need be, to be changed.
+    pub(crate) async fn edit(
+        &mut self,
+        tx: &mut Tx,
+        key: &R::Key,
+    ) -> Result<Option<&mut R>, TableError> {
+        if !self.slots.contains_key(key) {
+            self.load(tx, [key.clone()]).await?;
+        }
+        let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.row.is_some()) else {
+            return Ok(None);
+        };
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(key.clone());
+        }
+        Ok(slot.row.as_mut())
     }
 
     /// This is the row now.
@@ -111,7 +140,7 @@ impl<R: Stored> Kept<R> {
     }
 
     /// Writes what changed.
-    pub(crate) async fn flush(&mut self, tx: &mut Tx, edition: Edition) -> Result<(), TableError> {
+    pub(crate) async fn flush(&mut self, tx: &mut Tx) -> Result<(), TableError> {
         if self.dirty.is_empty() {
             return Ok(());
         }
@@ -121,22 +150,31 @@ impl<R: Stored> Kept<R> {
         for key in self.dirty.drain(..) {
             let slot = self.slots.get_mut(&key).expect("a dirty row is kept");
             slot.dirty = false;
-            match &slot.row {
-                Some(row) => rows.push(row.values()),
-                None => gone.push(R::key_values(&key)),
+            if let Some(row) = &slot.row {
+                rows.push(row.values());
+                continue;
+            }
+            gone.push(R::key_values(&key));
+            if self.complete {
+                self.slots.remove(&key);
             }
         }
-        tx.upsert(R::TABLE, edition, rows).await?;
-        tx.delete(R::TABLE, edition, gone).await?;
-        if self.slots.len() > MOST_ROWS {
+        tx.upsert(R::TABLE, self.edition, rows).await?;
+        tx.delete(R::TABLE, self.edition, gone).await?;
+        if !R::KEPT {
             self.slots.clear();
+        } else if self.slots.len() > MOST_ROWS {
+            self.slots.clear();
+            self.complete = false;
         }
         Ok(())
     }
 
-    /// Forgets everything, also what was not written: the transaction did not happen.
+    /// Forgets everything, also what was not written: the transaction did not happen, or the table is
+    /// another one now.
     pub(crate) fn forget(&mut self) {
         self.slots.clear();
         self.dirty.clear();
+        self.complete = false;
     }
 }

@@ -111,13 +111,6 @@ impl Row {
         serde_json::from_value(serde_json::Value::String(text)).map_err(|error| self.bad(error))
     }
 
-    pub(crate) fn opt_word<T: DeserializeOwned>(&mut self) -> Result<Option<T>, TableError> {
-        let text: Option<String> = self.next()?;
-        text.map(|text| serde_json::from_value(serde_json::Value::String(text)))
-            .transpose()
-            .map_err(|error| self.bad(error))
-    }
-
     pub(crate) fn opt_flag(&mut self) -> Result<Option<bool>, TableError> {
         Ok(self.next::<Option<i64>>()?.map(|number| number != 0))
     }

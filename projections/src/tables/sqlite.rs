@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Arguments as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{Arguments as _, ConnectOptions as _, Sqlite, SqlitePool, Transaction};
 
 use super::{Edition, Index, Kind, Row, Stored, Table, TableError, Value};
 
@@ -41,7 +41,8 @@ impl Home {
             .busy_timeout(BUSY)
             .statement_cache_capacity(STATEMENTS)
             .pragma("cache_size", "-65536")
-            .pragma("temp_store", "memory");
+            .pragma("temp_store", "memory")
+            .disable_statement_logging();
         let writer = one().connect_with(base.clone()).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

@@ -12,11 +12,11 @@ use std::io;
 use std::sync::Arc;
 
 use super::Entropy;
-use super::disk::{Disk, DiskFile};
-use super::format::{FRAME_ALIGN, HEADER_LEN, SEAL_LEN, SegmentHeader, seal};
+use super::disk::{Access, Disk, DiskFile, read_up_to};
+use super::format::{FRAME_ALIGN, HEADER_LEN, SEAL_LEN, SegmentHeader, seal, segment_name};
 use super::frame::{Frame, FrameBuilder, frame_len};
 use super::prepare::Preparer;
-use super::scan::{Place, Segment};
+use super::scan::{Chain, Place, Segment, is_zero};
 use super::twins::{Twin, Twins};
 use crate::Clock;
 
@@ -35,6 +35,8 @@ pub(crate) struct Log {
     pub(crate) place: Place,
     /// Up to here an earlier write, cut short by a full disk, may have left bytes.
     dirty_until: u64,
+    /// A write or sync has failed.
+    over: bool,
     pub(crate) preparer: Preparer,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
@@ -49,7 +51,7 @@ impl Log {
         entropy: Entropy,
         twins: Twins,
     ) -> Self {
-        Self { place, dirty_until: 0, preparer, clock, entropy, twins }
+        Self { place, dirty_until: 0, over: false, preparer, clock, entropy, twins }
     }
 
     /// The longest frame that still goes into this segment.
@@ -80,6 +82,13 @@ impl Log {
 
     /// Writes a frame and makes it durable; gives its offset.
     pub(crate) fn write(&mut self, frame: &Frame) -> Result<u64, WriteError> {
+        let written = self.write_frame(frame);
+        self.over |= matches!(written, Err(WriteError::Failed(_)));
+        written
+    }
+
+    fn write_frame(&mut self, frame: &Frame) -> Result<u64, WriteError> {
+        assert!(!self.over, "nothing is written once the log is over");
         assert_eq!(frame.first, self.place.chain.next, "a frame goes behind the one before it");
         assert_eq!(frame.previous_hash, self.place.chain.hash, "a frame names the one before it");
         assert!(frame.bytes.len() <= self.room(), "a frame never crosses segments");
@@ -98,6 +107,13 @@ impl Log {
     /// Seals the segment and begins the next. After [`WriteError::Full`] it can be called again and
     /// goes on where it was.
     pub(crate) fn roll(&mut self) -> Result<Segment, WriteError> {
+        assert!(!self.over, "nothing is written once the log is over");
+        let rolled = self.seal_and_begin();
+        self.over |= matches!(rolled, Err(WriteError::Failed(_)));
+        rolled
+    }
+
+    fn seal_and_begin(&mut self) -> Result<Segment, WriteError> {
         let number = self.place.next_number();
         let file = match self.preparer.take(number) {
             Ok(file) => file,
@@ -173,7 +189,7 @@ impl Log {
         }
         file.sync_data().map_err(|e| failed("cannot sync the header", e))?;
         self.dirty_until = 0;
-        let chain = super::scan::Chain { hash: header.hash, ..self.place.chain.clone() };
+        let chain = Chain { hash: header.hash, ..self.place.chain.clone() };
         let offset = header.align(HEADER_LEN as u64);
         let segment = Segment { header: Arc::new(header), file: Arc::clone(file) };
         self.place = Place {
@@ -243,25 +259,22 @@ fn room(segment_bytes: u64, offset: u64) -> usize {
     segment_bytes.saturating_sub(offset + kept) as usize
 }
 
-/// Opens a prepared segment of an earlier run, if it is what this run would prepare.
+/// Opens a prepared segment of an earlier run, if it is what this run would prepare. It has not
+/// begun (the caller has made sure), so at most its header was torn, and that is written over whole.
+/// One that does not fit is left: the next one takes its name, and there is no moment without any.
 pub(crate) fn adopt_prepared(
     disk: &dyn Disk,
     number: u64,
     segment_bytes: u64,
 ) -> io::Result<Option<Arc<dyn DiskFile>>> {
-    use super::disk::{Access, read_up_to};
-    let name = super::format::segment_name(number);
-    let file = match disk.open(&name, Access::ReadWrite) {
+    let file = match disk.open(&segment_name(number), Access::ReadWrite) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    let blank = read_up_to(&*file, 0, HEADER_LEN)?.iter().all(|b| *b == 0);
-    if blank && file.len_bytes()? == segment_bytes {
-        return Ok(Some(file));
+    if file.len_bytes()? != segment_bytes {
+        return Ok(None);
     }
-    // Not begun, so nothing is in it; of another length, or a header that was torn.
-    disk.remove(&name)?;
-    disk.sync_dir()?;
-    Ok(None)
+    let blank = read_up_to(&*file, 0, HEADER_LEN)?.iter().all(|b| *b == 0);
+    Ok((blank || is_zero(&*file, HEADER_LEN as u64)?).then_some(file))
 }

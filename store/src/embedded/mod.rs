@@ -207,7 +207,9 @@ impl EventStore for Embedded {
     }
 
     fn watch_head(&self) -> watch::Receiver<Position> {
-        self.head.clone()
+        let mut head = self.head.clone();
+        head.mark_unchanged();
+        head
     }
 
     fn trouble(&self) -> Option<String> {

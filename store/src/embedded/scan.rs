@@ -191,6 +191,10 @@ fn next_segment(
         Err(e) => return Err(e.into()),
     };
     let len = file.len_bytes()?;
+    if len <= HEADER_LEN as u64 {
+        // It gets its name only when it has its length.
+        return Err(damage(0, format!("the file has only {len} bytes")).into());
+    }
     let mut page = read_up_to(&*file, 0, HEADER_LEN)?;
     let header = loop {
         let what = match SegmentHeader::decode(&page) {
@@ -376,10 +380,19 @@ pub(crate) fn check_names(listed: &[String], place: &Place) -> Result<(), Damage
         }
     }
     // Behind the segment that is written one is prepared, never two.
-    let last = numbers.last().copied().unwrap_or(0);
-    if last > place.next_number() {
-        let what = "the segment is there, but the log ends before it".to_owned();
-        return Err(Damage { segment: segment_name(last), offset: 0, position, what });
+    let (last, next) = (numbers.last().copied().unwrap_or(0), place.next_number());
+    if last > next {
+        let (number, what) = if place.segment.is_none() || place.sealed {
+            (next, "the segment has not begun, but later ones are there")
+        } else {
+            (last, "the segment is there, but the log ends before it")
+        };
+        return Err(Damage {
+            segment: segment_name(number),
+            offset: 0,
+            position,
+            what: what.to_owned(),
+        });
     }
     Ok(())
 }
@@ -417,12 +430,12 @@ pub(crate) fn judge_tail(segment: &Segment, from: u64) -> io::Result<Tail> {
         }
     }
     let end = from + junk.len() as u64;
-    // Where the header came through it says where the end would be.
-    let whole = match FrameHeader::decode(segment.header.hash, junk) {
+    // Where the header came through it says where the end would be. The mark itself may have been
+    // changed, but a mark that was never written is zeros.
+    let ended = match FrameHeader::decode(segment.header.hash, junk) {
         Ok(header) => header.len as usize == junk.len(),
-        Err(_) => true,
+        Err(_) => junk.ends_with(&END_MARK),
     };
-    let ended = whole && junk.ends_with(&END_MARK);
     if !ended || has_blank_sector(junk, from) {
         return Ok(Tail::Torn(end));
     }

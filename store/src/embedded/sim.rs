@@ -234,6 +234,15 @@ impl SimDisk {
         state.durable_names.insert(name.to_owned(), file);
     }
 
+    /// Changes bytes of a file, durably, behind the back of whoever has it open.
+    pub fn scribble(&self, name: &str, offset: u64, bytes: &[u8]) {
+        let mut state = self.state();
+        if let Some(file) = state.names.get(name).copied() {
+            overwrite(&mut state.files[file].cache, offset as usize, bytes);
+            overwrite(&mut state.files[file].durable, offset as usize, bytes);
+        }
+    }
+
     /// Takes a file away, durably.
     pub fn lose(&self, name: &str) {
         let mut state = self.state();

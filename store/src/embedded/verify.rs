@@ -17,7 +17,7 @@ use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
 use crate::{Position, StreamId};
 
-/// How long a running writer may take to finish the write that was met half way.
+/// A writer takes microseconds to finish a write that was met half way.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// How far a verification has come.
@@ -59,12 +59,14 @@ pub fn verify(
     data_dir: impl AsRef<Path>,
     progress: &mut dyn FnMut(VerifyProgress),
 ) -> Result<VerifyReport, OpenError> {
-    verify_on(Arc::new(RealDisk::new(data_dir.as_ref().join(LOG_DIR))), progress)
+    verify_on(Arc::new(RealDisk::new(data_dir.as_ref().join(LOG_DIR))), SETTLE, progress)
 }
 
-/// Verifies the log in the directory that `disk` is.
+/// Verifies the log in the directory that `disk` is. `settle` is how long a running writer may take
+/// to finish a write that was met half way.
 pub fn verify_on(
     disk: Arc<dyn Disk>,
+    settle: Duration,
     progress: &mut dyn FnMut(VerifyProgress),
 ) -> Result<VerifyReport, OpenError> {
     let listed = match disk.list() {
@@ -106,7 +108,7 @@ pub fn verify_on(
         }
         // A writer beside us may be just about to finish this write.
         let before = place.offset;
-        std::thread::sleep(SETTLE);
+        std::thread::sleep(settle);
         match walk(&*disk, Access::Read, &mut place, Twins::default(), &mut visit) {
             Ok(stop) if place.offset == before => break judge(&*disk, &place, &stop)?,
             Ok(_) => {}

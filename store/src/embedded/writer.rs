@@ -115,10 +115,6 @@ impl Writer {
 
     /// Serves `first` and what waits behind it with one frame; gives back what did not fit.
     fn serve(&mut self, first: Waiting) -> Next {
-        if let Some(Trouble::Stopped(reason)) = self.view.trouble() {
-            answer(first.answer, Err(AppendError::Stopped(reason)));
-            return Next::Wait;
-        }
         let mut group = Group {
             frame: FrameBuilder::new(frame_len(first.encoded_len)),
             taken: Vec::new(),
@@ -142,6 +138,11 @@ impl Writer {
 
     /// Puts an append into the group, or answers it, or gives it back for the next frame.
     fn take(&mut self, group: &mut Group, waiting: Waiting) -> Option<Waiting> {
+        // Asked for each: the one before may have stopped the store.
+        if let Some(Trouble::Stopped(reason)) = self.view.trouble() {
+            answer(waiting.answer, Err(AppendError::Stopped(reason)));
+            return None;
+        }
         let first_versions = match self.judge(group, &waiting.batches) {
             Ok(first_versions) => first_versions,
             Err((refusal, hinges_on_group)) => {

@@ -1,0 +1,283 @@
+//! One batch of events, passed through the projections.
+//!
+//! ```text
+//!   recorded event ──read──► Readable ──► each projection that follows its stream ──► rows in memory
+//!                     │                                                         flush ──► tables
+//!                     └── cannot be read: parked, the others go on (P10)
+//! ```
+
+use std::collections::HashMap;
+
+use holdfast_domain::{Decider, ReservationId, Timestamp, UserId, payment, reservation};
+use holdfast_schemas::{AnyEvent, DecodeError, Metadata, StoredEvent, decode_any};
+use holdfast_store::{Direction, EventStore, Position, ReadError, RecordedEvent, StreamId};
+
+use crate::checkpoints::ParkedEvent;
+use crate::folds::Folds;
+use crate::models::{
+    Availability, DeadLetters, Items, Notifications, Payments, Reservations, SeatMaps,
+    StockMovements, Tickets,
+};
+use crate::projection::Projection;
+use crate::tables::{Edition, TableError, Tx};
+
+/// How many owners of reservations are remembered.
+const MOST_OWNERS: usize = 50_000;
+
+/// Why a batch did not go through. Nothing of it has happened; it may be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The tables did not take it.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+}
+
+/// Where and when an event was recorded, as rows say it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) position: Position,
+    pub(crate) stream_version: u64,
+    /// When it was decided.
+    pub(crate) at: Timestamp,
+}
+
+/// An event that could be read.
+pub(crate) struct Readable<'e> {
+    recorded: &'e RecordedEvent,
+    event: AnyEvent,
+    seen: Seen,
+    actor: String,
+}
+
+impl<'e> Readable<'e> {
+    /// Reads an event; what cannot be read is told as it is parked.
+    pub(crate) fn read(recorded: &'e RecordedEvent) -> Result<Self, ParkedEvent> {
+        Self::decode(recorded).map_err(|error| ParkedEvent {
+            position: recorded.position,
+            event_id: recorded.id,
+            stream: recorded.stream.to_string(),
+            kind: recorded.kind.clone(),
+            schema_version: recorded.schema_version,
+            error: error.to_string(),
+        })
+    }
+
+    fn decode(recorded: &'e RecordedEvent) -> Result<Self, DecodeError> {
+        let RecordedEvent { stream, kind, schema_version, data, .. } = recorded;
+        let event = decode_any(stream.as_str(), kind, *schema_version, data)?;
+        let metadata = Metadata::decode(&recorded.metadata)?;
+        let seen = Seen {
+            position: recorded.position,
+            stream_version: recorded.stream_version,
+            at: metadata.occurred_at,
+        };
+        Ok(Self { recorded, event, seen, actor: metadata.actor.to_string() })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.seen.position
+    }
+}
+
+/// The projections of one edition, with what they remember from batch to batch.
+pub(crate) struct Projecting {
+    items: Items,
+    availability: Availability,
+    seat_maps: SeatMaps,
+    reservations: Reservations,
+    payments: Payments,
+    tickets: Tickets,
+    notifications: Notifications,
+    stock_movements: StockMovements,
+    dead_letters: DeadLetters,
+    reservation_states: Folds<reservation::State>,
+    payment_states: Folds<payment::State>,
+    /// Whose each reservation is.
+    owners: HashMap<ReservationId, UserId>,
+}
+
+impl Projecting {
+    pub(crate) fn new(edition: Edition) -> Self {
+        Self {
+            items: Items::new(edition),
+            availability: Availability::new(edition),
+            seat_maps: SeatMaps::new(edition),
+            reservations: Reservations::new(edition),
+            payments: Payments::new(edition),
+            tickets: Tickets::new(edition),
+            notifications: Notifications::new(edition),
+            stock_movements: StockMovements::new(edition),
+            dead_letters: DeadLetters::new(edition),
+            reservation_states: Folds::default(),
+            payment_states: Folds::default(),
+            owners: HashMap::new(),
+        }
+    }
+
+    /// Reads the rows that a batch will touch, many at once.
+    pub(crate) async fn prefetch(
+        &mut self,
+        tx: &mut Tx,
+        events: &[Readable<'_>],
+        wanted: impl Fn(Projection, Position) -> bool,
+    ) -> Result<(), TableError> {
+        let (mut claims, mut seats) = (Vec::new(), Vec::new());
+        for event in events {
+            match &event.event {
+                AnyEvent::Inventory(sku, it) if wanted(Projection::Availability, event.position()) => {
+                    claims.extend(Availability::touches(sku, it));
+                }
+                AnyEvent::SeatMap(map, it) if wanted(Projection::SeatMaps, event.position()) => {
+                    seats.extend(SeatMaps::touches(map, it));
+                }
+                AnyEvent::Inventory(..)
+                | AnyEvent::SeatMap(..)
+                | AnyEvent::Reservation(..)
+                | AnyEvent::Payment(..)
+                | AnyEvent::Limit(..)
+                | AnyEvent::Item(..)
+                | AnyEvent::Ticket(..)
+                | AnyEvent::Notification(..)
+                | AnyEvent::DeadLetter(..) => {}
+            }
+        }
+        self.availability.claims.load(tx, claims).await?;
+        self.seat_maps.seats.load(tx, seats).await
+    }
+
+    /// Passes one event through those of its projections that want it.
+    pub(crate) async fn apply(
+        &mut self,
+        tx: &mut Tx,
+        store: &dyn EventStore,
+        readable: &Readable<'_>,
+        wanted: impl Fn(Projection) -> bool,
+    ) -> Result<(), ProjectError> {
+        let Readable { recorded, event, seen, actor } = readable;
+        let position = seen.position;
+        match event {
+            AnyEvent::Item(sku, event) => {
+                if wanted(Projection::Items) {
+                    self.items.apply(sku, event, position);
+                }
+                if wanted(Projection::Availability) {
+                    self.availability.listed(tx, sku, position).await?;
+                }
+            }
+            AnyEvent::Inventory(sku, event) => {
+                if wanted(Projection::Availability) {
+                    self.availability.apply(tx, sku, event, position).await?;
+                }
+                if wanted(Projection::StockMovements) {
+                    self.stock_movements.apply(sku, event, seen.at, actor, position);
+                }
+            }
+            AnyEvent::SeatMap(map, event) => {
+                if wanted(Projection::SeatMaps) {
+                    self.seat_maps.apply(tx, map, event, position).await?;
+                }
+            }
+            AnyEvent::Reservation(id, event) => {
+                if wanted(Projection::Reservations) {
+                    let state = self.reservation_states.after(store, id, recorded, event).await?;
+                    self.reservations.apply(tx, *id, event, state, *seen).await?;
+                }
+                if let reservation::Event::HoldCreated { user_id, .. } = event {
+                    self.remember_owner(*id, user_id.clone());
+                }
+            }
+            AnyEvent::Payment(id, event) => {
+                if wanted(Projection::Payments) {
+                    let state = self.payment_states.after(store, id, recorded, event).await?.clone();
+                    let user = match state.reservation_id {
+                        Some(reservation) => self.owner(store, reservation, position).await?,
+                        None => None,
+                    };
+                    self.payments.apply(tx, *id, event, &state, user, *seen).await?;
+                }
+            }
+            AnyEvent::Ticket(id, event) => {
+                if wanted(Projection::Tickets) {
+                    self.tickets.apply(tx, *id, event, seen.at, position).await?;
+                }
+            }
+            AnyEvent::Notification(id, event) => {
+                if wanted(Projection::Notifications) {
+                    self.notifications.apply(*id, event, seen.at, position);
+                }
+            }
+            AnyEvent::DeadLetter(consumer, event) => {
+                if wanted(Projection::DeadLetters) {
+                    self.dead_letters.apply(tx, consumer, event, seen.at, position).await?;
+                }
+            }
+            AnyEvent::Limit(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what changed.
+    pub(crate) async fn flush(&mut self, tx: &mut Tx) -> Result<(), TableError> {
+        self.items.rows.flush(tx).await?;
+        self.availability.pools.flush(tx).await?;
+        self.availability.claims.flush(tx).await?;
+        self.seat_maps.flush(tx).await?;
+        self.reservations.rows.flush(tx).await?;
+        self.payments.rows.flush(tx).await?;
+        self.tickets.rows.flush(tx).await?;
+        self.notifications.rows.flush(tx).await?;
+        self.stock_movements.rows.flush(tx).await?;
+        self.dead_letters.rows.flush(tx).await
+    }
+
+    /// Forgets everything that is not in the tables: the transaction did not happen, or the tables
+    /// are others now.
+    pub(crate) fn forget(&mut self) {
+        self.items.rows.forget();
+        self.availability.pools.forget();
+        self.availability.claims.forget();
+        self.seat_maps.forget();
+        self.reservations.rows.forget();
+        self.payments.rows.forget();
+        self.tickets.rows.forget();
+        self.notifications.rows.forget();
+        self.stock_movements.rows.forget();
+        self.dead_letters.rows.forget();
+        self.reservation_states.forget();
+        self.payment_states.forget();
+        self.owners.clear();
+    }
+
+    fn remember_owner(&mut self, reservation: ReservationId, user: UserId) {
+        if self.owners.len() > MOST_OWNERS {
+            self.owners.clear();
+        }
+        self.owners.insert(reservation, user);
+    }
+
+    /// Whose a reservation is: its first event says it, and it never changes. What the log tells
+    /// after `now` is not known yet, however early or late these rows are made.
+    async fn owner(
+        &mut self,
+        store: &dyn EventStore,
+        reservation: ReservationId,
+        now: Position,
+    ) -> Result<Option<UserId>, ReadError> {
+        if let Some(user) = self.owners.get(&reservation) {
+            return Ok(Some(user.clone()));
+        }
+        let stream = StreamId::new(format!("{}-{reservation}", reservation::State::CATEGORY));
+        let first = store.read_stream(&stream, 0, Direction::Forward, 1).await?;
+        let created = first.first().filter(|first| first.position < now).and_then(|first| {
+            reservation::Event::decode(&first.kind, first.schema_version, &first.data).ok()
+        });
+        let Some(reservation::Event::HoldCreated { user_id, .. }) = created else {
+            return Ok(None);
+        };
+        self.remember_owner(reservation, user_id.clone());
+        Ok(Some(user_id))
+    }
+}
