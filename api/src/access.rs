@@ -147,56 +147,54 @@ pub enum Rule {
     OneOf(&'static [Permission]),
 }
 
-use Permission::{
-    CheckIn, CreateOrder, ManageCatalog, ManageInventory, ManageSeatmaps, Operate, ReadAnalytics,
-    ReadAudit,
-};
-use Rule::{Anyone, OneOf, SignedIn};
-
 /// To buy for oneself, or to act for a customer.
-const OWN_OR_OPERATE: Rule = OneOf(&[CreateOrder, Operate]);
+const OWN_OR_OPERATE: Rule = Rule::OneOf(&[Permission::CreateOrder, Permission::Operate]);
+
+const fn one(permission: &'static [Permission]) -> Rule {
+    Rule::OneOf(permission)
+}
 
 /// The rule of every field of the three root types of the schema.
 pub const FIELDS: &[(&str, Rule)] = &[
-    ("Query.node", Anyone),
-    ("Query.me", Anyone),
-    ("Query.items", Anyone),
-    ("Query.item", Anyone),
-    ("Query.availability", Anyone),
-    ("Query.seatMap", Anyone),
-    ("Query.reservation", SignedIn),
-    ("Query.reservations", SignedIn),
-    ("Query.payment", SignedIn),
-    ("Query.ticket", SignedIn),
-    ("Query.notifications", SignedIn),
-    ("Query.events", OneOf(&[ReadAudit])),
-    ("Query.reservationAsOf", OneOf(&[ReadAudit])),
-    ("Query.rejectedCommands", OneOf(&[ReadAudit])),
-    ("Query.deadLetters", OneOf(&[ReadAudit])),
-    ("Query.stockMovements", OneOf(&[ReadAnalytics])),
-    ("Query.projections", OneOf(&[ReadAnalytics])),
-    ("Mutation.lockSeats", OneOf(&[CreateOrder])),
+    ("Query.node", Rule::Anyone),
+    ("Query.me", Rule::Anyone),
+    ("Query.items", Rule::Anyone),
+    ("Query.item", Rule::Anyone),
+    ("Query.availability", Rule::Anyone),
+    ("Query.seatMap", Rule::Anyone),
+    ("Query.reservation", Rule::SignedIn),
+    ("Query.reservations", Rule::SignedIn),
+    ("Query.payment", Rule::SignedIn),
+    ("Query.ticket", Rule::SignedIn),
+    ("Query.notifications", Rule::SignedIn),
+    ("Query.events", one(&[Permission::ReadAudit])),
+    ("Query.reservationAsOf", one(&[Permission::ReadAudit])),
+    ("Query.rejectedCommands", one(&[Permission::ReadAudit])),
+    ("Query.deadLetters", one(&[Permission::ReadAudit])),
+    ("Query.stockMovements", one(&[Permission::ReadAnalytics])),
+    ("Query.projections", one(&[Permission::ReadAnalytics])),
+    ("Mutation.lockSeats", one(&[Permission::CreateOrder])),
     ("Mutation.releaseSeatLock", OWN_OR_OPERATE),
-    ("Mutation.createReservation", OneOf(&[CreateOrder])),
-    ("Mutation.extendHold", OneOf(&[Operate])),
+    ("Mutation.createReservation", one(&[Permission::CreateOrder])),
+    ("Mutation.extendHold", one(&[Permission::Operate])),
     ("Mutation.cancelReservation", OWN_OR_OPERATE),
     ("Mutation.startPayment", OWN_OR_OPERATE),
     ("Mutation.confirmPayment", OWN_OR_OPERATE),
-    ("Mutation.refundPayment", OneOf(&[Operate])),
-    ("Mutation.createItem", OneOf(&[ManageCatalog])),
-    ("Mutation.receiveStock", OneOf(&[ManageInventory])),
-    ("Mutation.adjustStock", OneOf(&[ManageInventory])),
-    ("Mutation.setSales", OneOf(&[ManageInventory])),
-    ("Mutation.publishSeatMap", OneOf(&[ManageSeatmaps])),
-    ("Mutation.blockSeats", OneOf(&[ManageSeatmaps])),
-    ("Mutation.unblockSeats", OneOf(&[ManageSeatmaps])),
-    ("Mutation.checkInTicket", OneOf(&[CheckIn])),
-    ("Mutation.redriveDeadLetter", OneOf(&[Operate])),
-    ("Subscription.seatChanged", Anyone),
-    ("Subscription.availabilityChanged", Anyone),
-    ("Subscription.reservationChanged", SignedIn),
-    ("Subscription.notificationAdded", SignedIn),
-    ("Subscription.eventRecorded", OneOf(&[ReadAudit])),
+    ("Mutation.refundPayment", one(&[Permission::Operate])),
+    ("Mutation.createItem", one(&[Permission::ManageCatalog])),
+    ("Mutation.receiveStock", one(&[Permission::ManageInventory])),
+    ("Mutation.adjustStock", one(&[Permission::ManageInventory])),
+    ("Mutation.setSales", one(&[Permission::ManageInventory])),
+    ("Mutation.publishSeatMap", one(&[Permission::ManageSeatmaps])),
+    ("Mutation.blockSeats", one(&[Permission::ManageSeatmaps])),
+    ("Mutation.unblockSeats", one(&[Permission::ManageSeatmaps])),
+    ("Mutation.checkInTicket", one(&[Permission::CheckIn])),
+    ("Mutation.redriveDeadLetter", one(&[Permission::Operate])),
+    ("Subscription.seatChanged", Rule::Anyone),
+    ("Subscription.availabilityChanged", Rule::Anyone),
+    ("Subscription.reservationChanged", Rule::SignedIn),
+    ("Subscription.notificationAdded", Rule::SignedIn),
+    ("Subscription.eventRecorded", one(&[Permission::ReadAudit])),
 ];
 
 /// The rule of a root field (`Mutation.lockSeats`); none when it was forgotten, which refuses everybody.

@@ -17,11 +17,14 @@ const LONGEST_KEY: usize = 255;
 
 /// Whether a text can be an idempotency key.
 pub(crate) fn checked_key(key: &str) -> Result<(), No> {
-    let fits = (1..=LONGEST_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+    let fits =
+        (1..=LONGEST_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
     if fits {
         Ok(())
     } else {
-        Err(No::invalid("an idempotency key has 1 to 255 characters, none of them a control character"))
+        Err(No::invalid(
+            "an idempotency key has 1 to 255 characters, none of them a control character",
+        ))
     }
 }
 
@@ -86,7 +89,8 @@ fn canonical(value: &Value, out: &mut String) {
 /// A free text that goes into an event: bounded, and without control characters.
 pub(crate) fn checked_text(what: &str, text: &str, longest: usize) -> Result<(), No> {
     if text.chars().count() > longest || text.chars().any(|c| c.is_control()) {
-        let message = format!("{what} has at most {longest} characters, none of them a control character");
+        let message =
+            format!("{what} has at most {longest} characters, none of them a control character");
         Err(No::invalid(message))
     } else {
         Ok(())

@@ -104,9 +104,7 @@ impl TicketKey {
         }
         let (signed, signature) = bytes.split_at(SIGNED);
         let signature = Signature::from_slice(signature).map_err(|_| CodeError::Malformed)?;
-        self.verifying()
-            .verify(&message(signed), &signature)
-            .map_err(|_| CodeError::Signature)?;
+        self.verifying().verify(&message(signed), &signature).map_err(|_| CodeError::Signature)?;
         let id = |at: usize| Uuid::from_slice(&signed[at..at + 16]).expect("sixteen bytes");
         Ok(Code { ticket_id: TicketId(id(0)), event_id: id(16) })
     }
@@ -136,11 +134,14 @@ pub fn svg(payload: &str) -> String {
     QrCode::with_error_correction_level(payload, EcLevel::M).map_or_else(
         |_| String::new(), // longer than any QR code; ours never is
         |code| {
-            code.render()
+            let picture = code
+                .render()
                 .min_dimensions(200, 200)
                 .dark_color(Color("#000"))
                 .light_color(Color("#fff"))
-                .build()
+                .build();
+            // Without the XML declaration it can stand inside a page.
+            picture.find("<svg").map_or(picture.clone(), |at| picture[at..].to_owned())
         },
     )
 }
@@ -185,7 +186,8 @@ mod tests {
         let published = key.published();
         let public = published["keys"][0]["public_key"].as_str().expect("a text");
         let public = BASE64URL_NOPAD.decode(public.as_bytes()).expect("base64url");
-        let public = VerifyingKey::from_bytes(&public.try_into().expect("32 bytes")).expect("a key");
+        let public =
+            VerifyingKey::from_bytes(&public.try_into().expect("32 bytes")).expect("a key");
         let text = key.sign(code());
         let bytes = BASE64URL_NOPAD.decode(&text.as_bytes()[PREFIX.len()..]).expect("base64url");
         let signature = Signature::from_slice(&bytes[SIGNED..]).expect("64 bytes");
@@ -196,6 +198,6 @@ mod tests {
     #[test]
     fn the_picture_is_an_svg() {
         let picture = svg(&TicketKey::from_seed(&[1; 32]).sign(code()));
-        assert!(picture.contains("<svg") && picture.len() < 64 << 10);
+        assert!(picture.starts_with("<svg") && picture.len() < 64 << 10);
     }
 }

@@ -54,8 +54,8 @@ pub struct Limits {
     pub ws_init: Duration,
     /// How long `?min_position=` and `minPosition` wait.
     pub min_position_wait: Duration,
-    /// Requests a second of one address; 0 is no limit.
-    pub requests_per_second_per_address: u32,
+    /// Requests a minute of one address; 0 is no limit.
+    pub requests_per_minute_per_address: u32,
     /// Holds and seat locks a minute of one customer; 0 is no limit.
     pub holds_per_minute: u32,
 }
@@ -86,9 +86,24 @@ impl Default for Limits {
             ws_queue: 1_024,
             ws_init: secs(10),
             min_position_wait: secs(2),
-            requests_per_second_per_address: 0,
+            requests_per_minute_per_address: 0,
             holds_per_minute: 0,
         }
+    }
+}
+
+/// When `/health/ready` says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// How many events a consumer may lie behind.
+    pub max_lag: u64,
+    /// How many dead letters may be parked.
+    pub max_dead_letters: u64,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self { max_lag: 10_000, max_dead_letters: 0 }
     }
 }
 
@@ -101,8 +116,8 @@ pub struct ApiConfig {
     pub tokens: TokenKeys,
     /// What signs tickets.
     pub tickets: TicketKey,
-    /// Whether the paths of the sandbox gateway (its hosted page, its ledger) are served, and by what.
-    /// They are mounted under `/sandbox`; its ledger asks for OPERATE or READ_AUDIT before it is reached.
+    /// The paths of the sandbox gateway, each beginning with `/sandbox/`, when there is one. Its ledger
+    /// is reached with OPERATE or READ_AUDIT only; the rest is for everybody.
     pub sandbox: Option<axum::Router>,
     /// The program's version, as `/health/live` and the OpenAPI document tell it.
     pub version: String,
@@ -113,6 +128,8 @@ pub struct ApiConfig {
     pub ws_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// When `/health/ready` says no.
+    pub ready: Ready,
     /// Further reasons not to be ready (disk below its reserve, a part that died); asked at each
     /// `/health/ready`.
     pub unready: Option<Arc<dyn Fn() -> Vec<String> + Send + Sync>>,
@@ -130,6 +147,7 @@ impl ApiConfig {
             cors_origins: Vec::new(),
             ws_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            ready: Ready::default(),
             unready: None,
         }
     }

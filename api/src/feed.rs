@@ -80,9 +80,9 @@ struct Running {
 impl Drop for Feed {
     fn drop(&mut self) {
         let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let task = shared.as_ref().and_then(|r| {
-            r.task.lock().unwrap_or_else(PoisonError::into_inner).take()
-        });
+        let task = shared
+            .as_ref()
+            .and_then(|r| r.task.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(task) = task {
             task.abort();
         }
@@ -130,7 +130,14 @@ impl Feed {
     pub(crate) fn follow(self: &Arc<Self>, from: Option<Position>, filter: Filter) -> Follower {
         let (receiver, gone_by) = self.join();
         let next = from.map_or(gone_by.next(), |from| from.max(Position::FIRST));
-        Follower { feed: self.clone(), receiver, filter, next, upto: gone_by, ready: VecDeque::new() }
+        Follower {
+            feed: self.clone(),
+            receiver,
+            filter,
+            next,
+            upto: gone_by,
+            ready: VecDeque::new(),
+        }
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) async fn front(State(door): State<Arc<Door>>, request: Request, next:
         "request", id = %id, method = %method, path = %request.uri().path(), phase = tracing::field::Empty
     );
     let guarded = async {
-        let answered = std::panic::AssertUnwindSafe(inner(&door, request, next)).catch_unwind().await;
+        let answered =
+            std::panic::AssertUnwindSafe(inner(&door, request, next)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
             // The panic itself is on standard error; strangers learn nothing of it.
             No::new(Code::Internal, "something is wrong here").into_response()
@@ -82,7 +83,9 @@ async fn inner(door: &Arc<Door>, request: Request, next: Next) -> Response {
         headers.append(header::VARY, HeaderValue::from_static("origin"));
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("holdfast-position, idempotent-replayed, retry-after, etag, x-request-id"),
+            HeaderValue::from_static(
+                "holdfast-position, idempotent-replayed, retry-after, etag, x-request-id",
+            ),
         );
     }
     response
@@ -149,7 +152,8 @@ fn client_address(request: &Request, trusted: &[IpAddr]) -> Option<IpAddr> {
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(&X_REQUEST_ID).and_then(|v| v.to_str().ok());
     let fits = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
     given.filter(fits).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
 }

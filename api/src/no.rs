@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use holdfast_domain::{PaymentId, SeatId, Timestamp, inventory, limit, process, reservation, seatmap};
+use holdfast_domain::{
+    PaymentId, SeatId, Timestamp, inventory, limit, process, reservation, seatmap,
+};
 use holdfast_engine::Rejection;
 use holdfast_store::Position;
 
@@ -146,11 +148,25 @@ impl Code {
 pub(crate) enum More {
     #[default]
     Nothing,
-    OutOfStock { sku: String, requested: u32, available: u32 },
-    SeatsTaken { taken: Vec<SeatId>, suggested: Vec<SeatId> },
-    LimitExceeded { limit: u32, already_held: u32 },
-    HoldExpired { expired_at: Timestamp },
-    PaymentInProgress { payment_id: PaymentId },
+    OutOfStock {
+        sku: String,
+        requested: u32,
+        available: u32,
+    },
+    SeatsTaken {
+        taken: Vec<SeatId>,
+        suggested: Vec<SeatId>,
+    },
+    LimitExceeded {
+        limit: u32,
+        already_held: u32,
+    },
+    HoldExpired {
+        expired_at: Timestamp,
+    },
+    PaymentInProgress {
+        payment_id: PaymentId,
+    },
 }
 
 /// A no on its way out.
@@ -224,9 +240,9 @@ fn more(refusal: &process::Refusal, target: String, suggested: Vec<SeatId>) -> M
             let sku = target.strip_prefix("inventory-").unwrap_or(&target).to_owned();
             More::OutOfStock { sku, requested: *requested, available: *available }
         }
-        R::SeatMap(
-            seatmap::Refusal::SeatsTaken(taken) | seatmap::Refusal::SeatsInUse(taken),
-        ) => More::SeatsTaken { taken: taken.clone(), suggested },
+        R::SeatMap(seatmap::Refusal::SeatsTaken(taken) | seatmap::Refusal::SeatsInUse(taken)) => {
+            More::SeatsTaken { taken: taken.clone(), suggested }
+        }
         R::SeatMap(seatmap::Refusal::NoSeats) => More::SeatsTaken { taken: Vec::new(), suggested },
         R::Limit(limit::Refusal::LimitExceeded { max, already }) => {
             More::LimitExceeded { limit: *max, already_held: *already }

@@ -23,9 +23,9 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    pub(crate) fn new(requests_per_second: u32, holds_per_minute: u32) -> Self {
+    pub(crate) fn new(requests_per_minute: u32, holds_per_minute: u32) -> Self {
         Self {
-            addresses: Buckets::new(requests_per_second, Duration::from_secs(1)),
+            addresses: Buckets::new(requests_per_minute, Duration::from_secs(60)),
             holds: Buckets::new(holds_per_minute, Duration::from_secs(60)),
         }
     }

@@ -35,12 +35,7 @@ pub(crate) struct SeatChange {
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     /// These seats; `message` is what every open page is sent.
-    Seats {
-        kind: Kind,
-        seat_ids: Vec<SeatId>,
-        expires_at: Option<Timestamp>,
-        message: Utf8Bytes,
-    },
+    Seats { kind: Kind, seat_ids: Vec<SeatId>, expires_at: Option<Timestamp>, message: Utf8Bytes },
     /// The plan itself: pages get a new snapshot.
     Plan,
 }

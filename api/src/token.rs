@@ -31,8 +31,9 @@ const LEEWAY: Duration = Duration::from_secs(5);
 /// No token of ours is longer; what is longer is not even parsed.
 const LONGEST: usize = 4_096;
 /// PKCS#8 version 1 around an Ed25519 seed (RFC 8410): the seed follows.
-const PKCS8: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// Why a token is not taken. The caller learns only that it is not; the log learns this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -310,7 +311,11 @@ mod tests {
     fn every_header_trick_is_refused() {
         let take = |header| verify(&key(), &forged(header, claims()), NOW);
         for alg in ["none", "None", "HS256", "RS256", "ES256", "EdDSA ", ""] {
-            assert_eq!(take(with(header(), "alg", alg.into())), Err(TokenError::Algorithm), "{alg}");
+            assert_eq!(
+                take(with(header(), "alg", alg.into())),
+                Err(TokenError::Algorithm),
+                "{alg}"
+            );
         }
         for typ in ["JWT", "jwt", "rt+jwt", "id+jwt", ""] {
             assert_eq!(take(with(header(), "typ", typ.into())), Err(TokenError::Type), "{typ}");
@@ -330,8 +335,8 @@ mod tests {
         // The classic confusion: sign with HMAC under the published public key.
         let public = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
         let header = Header { typ: Some(TYPE.into()), kid: Some(key().kid), ..Header::default() };
-        let token =
-            jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&public)).expect("signs");
+        let token = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&public))
+            .expect("signs");
         assert_eq!(verify(&key(), &token, NOW), Err(TokenError::Algorithm));
     }
 

@@ -71,7 +71,8 @@ impl Who {
 
     /// How the engine and the events name this one.
     pub(crate) fn caller(&self) -> Result<Caller, No> {
-        let user = self.user().ok_or_else(|| No::new(Code::Unauthenticated, "a token is needed"))?;
+        let user =
+            self.user().ok_or_else(|| No::new(Code::Unauthenticated, "a token is needed"))?;
         let by = if self.may(Permission::Operate) {
             By::Operator(user.clone())
         } else {
