@@ -250,11 +250,9 @@ impl Step {
             Self::Withdraw { r, name } => {
                 Command::Withdraw { reservation_id: reservation(r), attempt: attempt(name) }
             }
-            Self::Extend { r, until, epoch } => Command::Extend {
-                reservation_id: reservation(r),
-                expires_at: at(until),
-                epoch,
-            },
+            Self::Extend { r, until, epoch } => {
+                Command::Extend { reservation_id: reservation(r), expires_at: at(until), epoch }
+            }
             Self::Commit { r, epoch } => Command::Commit { reservation_id: reservation(r), epoch },
             Self::Consume { r, epoch } => {
                 Command::Consume { reservation_id: reservation(r), epoch }

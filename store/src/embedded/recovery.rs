@@ -49,7 +49,7 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened, OpenError> {
-    let twins = options.twins;
+    let twins = options.lab.twins;
     disk.make_dir()?;
     let lock = disk.lock()?.ok_or(OpenError::InUse)?;
     let listed = disk.list()?;
@@ -106,7 +106,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
         })?;
         view.add_segment(segment);
     }
-    let recovery = Recovery { events: view.head(), torn };
+    let recovery = Recovery { events: view.visible(), torn };
     tracing::info!(events = recovery.events, segments = view.segments().0, "the log is open");
     Ok(Opened { log, view, lock, recovery })
 }

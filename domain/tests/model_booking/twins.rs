@@ -1,0 +1,1 @@
+//! Twins: without one rule, something breaks.
