@@ -198,7 +198,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
 ];
 
 /// The rule of a root field (`Mutation.lockSeats`); none when it was forgotten, which refuses everybody.
-pub fn of_field(name: &str) -> Option<Rule> {
+pub(crate) fn of_field(name: &str) -> Option<Rule> {
     FIELDS.iter().find(|(field, _)| *field == name).map(|(_, rule)| *rule)
 }
 

@@ -14,7 +14,7 @@ use crate::ask;
 use crate::config::ApiConfig;
 use crate::feed::Feed;
 use crate::names;
-use crate::no::{Code, No};
+use crate::no::{Code, More, No};
 use crate::ops::Operation;
 use crate::rate::Rates;
 use crate::view::ReservationView;
@@ -97,12 +97,27 @@ impl Door {
         }
         let span = tracing::info_span!("command", operation = O::NAME, phase = O::PHASE);
         let answer = tracing::Instrument::instrument(op.ask(&self.engine, request), span).await;
-        answer.map_err(|rejection| {
-            let no = No::from(rejection);
-            metrics::counter!("holdfast_refusals_total", "operation" => O::NAME, "code" => no.code.name())
-                .increment(1);
-            no
-        })
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(rejection) => {
+                let mut no = No::from(rejection);
+                self.show_the_way(&mut no).await;
+                let labels = [("operation", O::NAME), ("code", no.code.name())];
+                metrics::counter!("holdfast_refusals_total", &labels).increment(1);
+                Err(no)
+            }
+        }
+    }
+
+    /// A payment that is under way may have a page: whoever opened a second tab is sent there (D11).
+    async fn show_the_way(&self, no: &mut No) {
+        let More::PaymentInProgress { payment_id, redirect_url } = &mut no.more else { return };
+        let payment = self.engine.load::<holdfast_domain::payment::State>(payment_id).await;
+        let open = payment.ok().and_then(|payment| payment.state.open_attempt().cloned());
+        if let Some(url) = open.and_then(|attempt| attempt.redirect_url) {
+            no.message = format!("{}; finish it at {url}", no.message);
+            *redirect_url = Some(url);
+        }
     }
 
     /// Waits until the read models have seen `position`.

@@ -52,16 +52,10 @@ impl Fact {
 /// Facts that were recorded together or shortly after each other.
 pub(crate) type Batch = Arc<Vec<Arc<Fact>>>;
 
-/// Why nothing more comes.
+/// Nothing more comes: the log cannot be followed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FeedError {
-    /// The reader fell too far behind.
-    #[error("too slow: more changes came than are kept for one reader")]
-    TooSlow,
-    /// The log cannot be followed any more.
-    #[error("the log has stopped")]
-    Stopped,
-}
+#[error("the log has stopped")]
+pub(crate) struct Stopped;
 
 /// The follower; it starts with the first reader.
 pub(crate) struct Feed {
@@ -189,7 +183,7 @@ impl Follower {
     const PAGE: usize = 256;
 
     /// The next event that matches; waits for it. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Arc<Fact>, FeedError> {
+    pub(crate) async fn next(&mut self) -> Result<Arc<Fact>, Stopped> {
         loop {
             if let Some(fact) = self.ready.pop_front() {
                 return Ok(fact);
@@ -202,20 +196,20 @@ impl Follower {
         }
     }
 
-    async fn catch_up(&mut self) -> Result<(), FeedError> {
+    async fn catch_up(&mut self) -> Result<(), Stopped> {
         let page = self.feed.store.read_all(self.next, &self.filter, Self::PAGE).await;
         let page = page.map_err(|error| {
             tracing::error!(%error, "a reader cannot catch up");
-            FeedError::Stopped
+            Stopped
         })?;
         self.ready.extend(page.events.into_iter().filter_map(Fact::of).map(Arc::new));
         self.next = page.next;
         Ok(())
     }
 
-    async fn live(&mut self) -> Result<(), FeedError> {
+    async fn live(&mut self) -> Result<(), Stopped> {
         match self.receiver.recv().await {
-            Ok(batch) if batch.is_empty() => Err(FeedError::Stopped),
+            Ok(batch) if batch.is_empty() => Err(Stopped),
             Ok(batch) => {
                 for fact in batch.iter() {
                     let at = fact.event.position;
@@ -235,7 +229,7 @@ impl Follower {
                 self.upto = gone_by;
                 Ok(())
             }
-            Err(RecvError::Closed) => Err(FeedError::Stopped),
+            Err(RecvError::Closed) => Err(Stopped),
         }
     }
 }

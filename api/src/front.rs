@@ -64,6 +64,7 @@ pub(crate) async fn front(State(door): State<Arc<Door>>, request: Request, next:
 async fn inner(door: &Arc<Door>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let cors = origin.filter(|origin| allowed(origin, &door.config.cors_origins));
+    let graphql = request.uri().path() == "/graphql";
     let mut response = if request.method() == Method::OPTIONS && cors.is_some() {
         preflight()
     } else {
@@ -74,6 +75,7 @@ async fn inner(door: &Arc<Door>, request: Request, next: Next) -> Response {
                     No::new(Code::OutcomeUnknown, "the answer took too long").into_response()
                 })
             }
+            Err(no) if graphql => crate::graphql::http::refuse(&no),
             Err(no) => no.into_response(),
         }
     };
@@ -113,13 +115,8 @@ async fn admit(door: &Door, request: Request) -> Result<Request, No> {
         Err(_) => return Err(No::new(Code::RequestTimeout, "the body took too long to arrive")),
     };
     parts.extensions.insert(who);
-    parts.extensions.insert(Address(address));
     Ok(Request::from_parts(parts, Body::from(body)))
 }
-
-/// Where a request came from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Address(pub(crate) Option<IpAddr>);
 
 /// The bearer of the token; a bad token is refused everywhere, it does not make one anonymous.
 fn identify(door: &Door, headers: &HeaderMap) -> Result<Who, No> {

@@ -166,6 +166,7 @@ pub(crate) enum More {
     },
     PaymentInProgress {
         payment_id: PaymentId,
+        redirect_url: Option<String>,
     },
 }
 
@@ -251,7 +252,7 @@ fn more(refusal: &process::Refusal, target: String, suggested: Vec<SeatId>) -> M
             More::HoldExpired { expired_at: *expired_at }
         }
         R::Reservation(reservation::Refusal::PaymentInProgress { payment_id, .. }) => {
-            More::PaymentInProgress { payment_id: *payment_id }
+            More::PaymentInProgress { payment_id: *payment_id, redirect_url: None }
         }
         R::Reservation(_)
         | R::Payment(_)

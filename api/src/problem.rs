@@ -49,8 +49,11 @@ pub(crate) fn body(no: &No) -> Value {
             body["already_held"] = (*already_held).into();
         }
         More::HoldExpired { expired_at } => body["expired_at"] = expired_at.to_string().into(),
-        More::PaymentInProgress { payment_id } => {
+        More::PaymentInProgress { payment_id, redirect_url } => {
             body["payment_id"] = names::payment(payment_id).into();
+            if let Some(url) = redirect_url {
+                body["redirect_url"] = url.as_str().into();
+            }
         }
     }
     body

@@ -2,7 +2,7 @@
 //! GraphQL show the same.
 
 use holdfast_domain::{
-    Money, PaymentId, ReservationId, Timestamp, UserId, payment,
+    Money, PaymentId, ReservationId, Timestamp, payment,
     reservation::{self, Line, Status},
 };
 use holdfast_engine::{AsOf, PaymentAnswer, ReservationAnswer};
@@ -13,7 +13,6 @@ use holdfast_store::Position;
 #[derive(Clone, Debug)]
 pub(crate) struct ReservationView {
     pub(crate) id: ReservationId,
-    pub(crate) user_id: UserId,
     pub(crate) status: Status,
     pub(crate) saga_state: String,
     pub(crate) version: u32,
@@ -37,7 +36,6 @@ impl ReservationView {
     ) -> Option<Self> {
         Some(Self {
             id,
-            user_id: state.user_id.clone()?,
             status: state.status,
             saga_state: state.saga_state().into(),
             version: state.version,
@@ -59,7 +57,6 @@ impl From<ReservationRow> for ReservationView {
     fn from(row: ReservationRow) -> Self {
         Self {
             id: row.id,
-            user_id: row.user_id,
             status: row.status,
             saga_state: row.saga_state,
             version: row.version,

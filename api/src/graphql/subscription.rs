@@ -17,7 +17,7 @@ use super::reservation::Reservation;
 use super::scalars::Position;
 use super::seatmap::SeatChange;
 use crate::door::{Door, broken, trouble};
-use crate::feed::{Fact, FeedError, Follower};
+use crate::feed::{Fact, Follower};
 use crate::names;
 use crate::no::{Code, No};
 use crate::view::ReservationView;
@@ -160,10 +160,7 @@ impl Subscription {
 }
 
 async fn next(follower: &mut Follower) -> Answer<Arc<Fact>> {
-    follower.next().await.map_err(|why| match why {
-        FeedError::TooSlow => error(No::new(Code::RateLimited, why.to_string())),
-        FeedError::Stopped => error(No::new(Code::Unavailable, why.to_string())),
-    })
+    follower.next().await.map_err(|stopped| error(No::new(Code::Unavailable, stopped.to_string())))
 }
 
 /// What each fact shows; facts that show nothing are passed over.

@@ -43,6 +43,7 @@ async fn take(door: &Door, gateway: &str, headers: &HeaderMap, body: &Bytes) -> 
                 WebhookError::BadSignature => Code::BadSignature,
                 WebhookError::Malformed(_) => Code::Malformed,
                 WebhookError::UnknownGateway => Code::NotFound,
+                WebhookError::Unavailable(_) => Code::Unavailable,
             };
             metrics::counter!("holdfast_webhooks_refused_total", "code" => code.name())
                 .increment(1);
