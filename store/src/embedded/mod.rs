@@ -125,6 +125,15 @@ impl Embedded {
         info(self.store_id, &self.view, &*self.disk)
     }
 
+    /// Why nothing will be appended any more before the log is opened again: a write or a sync has
+    /// failed. None while all is well, and while the disk is merely full.
+    pub fn stopped(&self) -> Option<String> {
+        match self.view.trouble()? {
+            Trouble::Full => None,
+            Trouble::Stopped(reason) => Some(reason),
+        }
+    }
+
     /// Ends the store: appends that wait are done and answered, later ones are refused, the
     /// directory is free when this returns. Dropping the store does the same.
     pub async fn close(&self) {
