@@ -106,7 +106,8 @@ impl View {
         index.visible = index.head;
     }
 
-    pub(crate) fn head(&self) -> u64 {
+    /// Position of the last event that readers see.
+    pub(crate) fn visible(&self) -> u64 {
         self.index().visible
     }
 
