@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use holdfast_domain::payment::{self, Via, Word};
 use holdfast_domain::process::{self, Ask, Command, Fact, GatewayCall, TimerKey, What};
-use holdfast_domain::{Decider, reservation};
+use holdfast_domain::reservation::{self, Capture};
+use holdfast_domain::{Decider, Timestamp};
 
 use super::gateway::{self, Intent, Outcome};
 use super::{
@@ -166,7 +167,13 @@ impl World {
         next
     }
 
-    pub(super) fn record(&mut self, attempt: u16, via: Via, word: Word) -> Number {
+    pub(super) fn record(&mut self, attempt: u16, via: Via, mut word: Word) -> Number {
+        if let Word::Authorized { authorization_expires_at, .. } = &mut word
+            && self.setting.policies.capture == Capture::OnCompletion
+        {
+            // Only its timer captures it then: at any time.
+            *authorization_expires_at = Some(Timestamp::from_secs(1_000_000));
+        }
         let gateway_event_id = match via {
             Via::Webhook => {
                 let name = format!("{word:?}");
