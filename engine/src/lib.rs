@@ -1,11 +1,41 @@
 //! The machine room: commands are dispatched, processes run, timers fire, the outside is called.
 //!
+//! ```text
+//!   door ──Request──► services ──► acquire ──► dispatch ──► store (only now is anything true)
+//!                                                │             │
+//!            timers, gateways ◄── runner ◄───────┼─────────────┘ every fact, in order
+//!                                   └── asks ────┘
+//! ```
+//!
 //! A decision never comes from a read model: everything here is judged on the log's own state.
 
+mod acquire;
+pub mod clock;
+mod codes;
+mod dispatch;
+mod engine;
+mod follow;
+mod health;
+mod hosted;
+mod ids;
+pub mod letters;
 pub mod ports;
 mod request;
+mod runner;
+mod services;
+mod settings;
+pub mod side;
+#[cfg(test)]
+mod tests;
 
+pub use codes::refusal_code;
+pub use dispatch::{AsOf, Loaded};
+pub use engine::{Engine, Parts, Reconciled, Running, StartError};
+pub use health::{ConsumerHealth, Health};
+pub use hosted::{Asked, Hosted, HostedAggregate, HostedEvent};
+pub use ids::{SeededIds, SystemIds};
 pub use request::{
     Caller, CheckIn, Done, LineRequest, LockSeats, Locked, PaymentAnswer, PaymentOutcome,
     Rejection, Request, ReservationAnswer, StartPayment,
 };
+pub use settings::Settings;

@@ -60,6 +60,9 @@ pub enum WebhookError {
     /// No such gateway.
     #[error("there is no gateway of that name")]
     UnknownGateway,
+    /// It could not be recorded: the gateway must send it again (503).
+    #[error("not now: {0}")]
+    Unavailable(String),
 }
 
 /// A payment gateway. Calls carry their idempotency key; the same key again has the same effect once.

@@ -1,0 +1,160 @@
+//! From stored bytes to states.
+
+use holdfast_domain::Timestamp;
+use holdfast_schemas::{Metadata, StoredEvent};
+use holdfast_store::{Direction, Position, ReadError, RecordedEvent, StreamId};
+use uuid::Uuid;
+
+use super::memory::Memory;
+use super::{House, stream_name};
+use crate::Rejection;
+use crate::hosted::{Hosted, HostedAggregate};
+
+/// How many events are read at once.
+const PAGE: usize = 512;
+
+/// Up to where a stream is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// Including the event at that position.
+    Position(Position),
+    /// Including what was recorded at that moment.
+    Time(Timestamp),
+}
+
+/// An aggregate as the log tells it.
+#[derive(Clone, Debug)]
+pub struct Loaded<D> {
+    /// Its state.
+    pub state: D,
+    /// The version of its last event; none when it has none.
+    pub version: Option<u64>,
+    /// The position of its last event.
+    pub position: Position,
+}
+
+/// An aggregate that is kept in memory.
+pub(crate) struct Hot<D> {
+    pub(crate) aggregate: HostedAggregate<D>,
+    pub(crate) version: Option<u64>,
+    pub(crate) position: Position,
+    pub(crate) memory: Memory,
+}
+
+impl<D: Hosted> Hot<D> {
+    /// From all events of the stream.
+    pub(crate) async fn load(house: &House, id: &D::Id) -> Result<Self, Rejection> {
+        let stream = stream_name::<D>(id);
+        let mut hot = Self {
+            aggregate: HostedAggregate::default(),
+            version: None,
+            position: Position::ZERO,
+            memory: Memory::default(),
+        };
+        loop {
+            let from = hot.version.map_or(0, |version| version + 1);
+            let events = read(house, &stream, from, PAGE).await?;
+            for event in &events {
+                hot.take_in(event)?;
+            }
+            if events.len() < PAGE {
+                return Ok(hot);
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: &RecordedEvent) -> Result<(), Rejection> {
+        self.aggregate.0.evolve(&decode::<D>(event)?);
+        let metadata = Metadata::decode(&event.metadata).map_err(|error| unreadable(event, &error))?;
+        self.memory.load(
+            metadata.command_id,
+            metadata.fingerprint,
+            event.stream_version,
+            event.position,
+        );
+        self.version = Some(event.stream_version);
+        self.position = event.position;
+        Ok(())
+    }
+}
+
+/// The events of a stream between two versions.
+pub(crate) async fn decode_stream<D: Hosted>(
+    house: &House,
+    id: &D::Id,
+    first: u64,
+    last: u64,
+) -> Result<Vec<D::Event>, Rejection> {
+    let count = usize::try_from(last.saturating_sub(first)).unwrap_or(PAGE).saturating_add(1);
+    let events = read(house, &stream_name::<D>(id), first, count).await?;
+    events.iter().map(decode::<D>).collect()
+}
+
+/// All recorded events of a stream.
+pub(crate) async fn stream_of(
+    house: &House,
+    stream: &StreamId,
+) -> Result<Vec<RecordedEvent>, Rejection> {
+    let mut all: Vec<RecordedEvent> = Vec::new();
+    loop {
+        let from = all.last().map_or(0, |event| event.stream_version + 1);
+        let mut events = read(house, stream, from, PAGE).await?;
+        let full = events.len() == PAGE;
+        all.append(&mut events);
+        if !full {
+            return Ok(all);
+        }
+    }
+}
+
+/// An aggregate as it was; none when it had no event yet.
+pub(crate) async fn fold<D: Hosted>(
+    house: &House,
+    id: &D::Id,
+    upto: AsOf,
+) -> Result<Option<Loaded<D>>, Rejection> {
+    let mut loaded = Loaded { state: D::default(), version: None, position: Position::ZERO };
+    for event in stream_of(house, &stream_name::<D>(id)).await? {
+        let belongs = match upto {
+            AsOf::Position(position) => event.position <= position,
+            AsOf::Time(time) => event.recorded_at_micros <= time.micros(),
+        };
+        if !belongs {
+            break;
+        }
+        loaded.state.evolve(&decode::<D>(&event)?);
+        loaded.version = Some(event.stream_version);
+        loaded.position = event.position;
+    }
+    Ok(loaded.version.is_some().then_some(loaded))
+}
+
+async fn read(
+    house: &House,
+    stream: &StreamId,
+    from: u64,
+    max: usize,
+) -> Result<Vec<RecordedEvent>, Rejection> {
+    house
+        .store
+        .read_stream(stream, from, Direction::Forward, max)
+        .await
+        .map_err(|error: ReadError| Rejection::Unavailable(error.to_string()))
+}
+
+fn decode<D: Hosted>(event: &RecordedEvent) -> Result<D::Event, Rejection> {
+    D::Event::decode(&event.kind, event.schema_version, &event.data)
+        .map_err(|error| unreadable(event, &error))
+}
+
+fn unreadable(event: &RecordedEvent, error: &dyn std::error::Error) -> Rejection {
+    Rejection::Unavailable(format!(
+        "event {} of stream {} at position {}: {error}",
+        event.stream_version, event.stream, event.position
+    ))
+}
+
+/// The command that recorded an event, as far as its metadata can be read.
+pub(crate) fn command_of(event: &RecordedEvent) -> Option<Uuid> {
+    Metadata::decode(&event.metadata).ok().map(|metadata| metadata.command_id)
+}

@@ -1,0 +1,480 @@
+//! One stream: its state in memory and the commands that wait for it, one batch after another.
+//!
+//! ```text
+//!   at rest ──first command──► running ──nobody waits any more──► at rest
+//!                               │  ▲
+//!                               └──┘ next batch
+//! ```
+//!
+//! A slot whose write failed, or whose outcome is unknown, forgets its state: it held decisions that
+//! are perhaps not true.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cqrs_es::Aggregate;
+use cqrs_es::event_sink::EventSink;
+use futures::FutureExt;
+use holdfast_domain::Timestamp;
+use holdfast_schemas::StoredEvent;
+use holdfast_store::{AppendError, Expected, NewEvent, Position, StreamAppend};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::context::event_id;
+use super::load::Hot;
+use super::memory::{Memory, Recorded};
+use super::{Context, House, stream_name};
+use crate::Rejection;
+use crate::hosted::{Asked, Hosted};
+
+/// How many commands may wait for one stream; further ones are told to come back.
+const WAITING: usize = 4_096;
+/// How many commands go into one append.
+const BATCH: usize = 256;
+/// How often a batch is decided again because somebody else was faster.
+const TRIES: u32 = 12;
+
+/// A command on its way.
+pub(super) struct Order<D: Hosted> {
+    pub(super) command: D::Command,
+    pub(super) context: Context,
+    pub(super) answer: oneshot::Sender<Result<Recording<D>, Failure<D>>>,
+}
+
+/// Somebody who wants to see the state.
+pub(super) type Look<D> = Box<dyn FnOnce(Result<View<'_, D>, Rejection>) + Send>;
+
+/// What waits for a slot.
+pub(super) enum Work<D: Hosted> {
+    Order(Order<D>),
+    /// Wants to see the state, at least as of that version.
+    Look(Option<u64>, Look<D>),
+}
+
+/// An aggregate as the log has it now.
+pub(crate) struct View<'a, D> {
+    pub(crate) version: Option<u64>,
+    pub(crate) state: &'a D,
+    pub(crate) position: Position,
+    memory: &'a Memory,
+}
+
+impl<D> View<'_, D> {
+    /// What that command has recorded here, with the fingerprint of its input.
+    pub(crate) fn recorded(&self, command: &Uuid) -> Option<&Recorded> {
+        self.memory.get(command)
+    }
+}
+
+/// What a command has recorded.
+#[derive(Debug)]
+pub(crate) struct Recording<D: Hosted> {
+    /// Its events; empty when it was already so, or when it is replayed.
+    pub(crate) events: Vec<D::Event>,
+    /// The stream's versions of its first and last event, where it has recorded any.
+    pub(crate) versions: Option<(u64, u64)>,
+    /// Where it is true: of its last event, else of the stream's last event.
+    pub(crate) position: Position,
+    /// Whether it had been recorded before.
+    pub(crate) replayed: bool,
+}
+
+/// Why a command was not done.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure<D: Hosted> {
+    /// The rules refuse; true at that position.
+    Refused(D::Refusal, Position),
+    /// Anything else.
+    Rejected(Rejection),
+}
+
+/// What is to be answered once the batch is durable.
+enum Verdict<D: Hosted> {
+    /// Events of the batch, by index.
+    Recorded(Vec<D::Event>, usize),
+    /// The same command stands in this batch already, at that place.
+    Repeated(usize),
+    Replayed(Recorded),
+    AlreadySo,
+    Refused(D::Refusal),
+    Rejected(Rejection),
+}
+
+pub(crate) struct Slot<D: Hosted> {
+    house: Arc<House>,
+    id: D::Id,
+    inbox: Mutex<Inbox<D>>,
+    /// When it was last used: microseconds of the monotonic clock.
+    pub(super) used: AtomicU64,
+}
+
+struct Inbox<D: Hosted> {
+    waiting: VecDeque<Work<D>>,
+    running: bool,
+    /// The state, while the slot is at rest.
+    hot: Option<Box<Hot<D>>>,
+}
+
+impl<D: Hosted> Slot<D> {
+    pub(super) fn new(house: Arc<House>, id: D::Id) -> Self {
+        let inbox = Inbox { waiting: VecDeque::new(), running: false, hot: None };
+        Self { house, id, inbox: Mutex::new(inbox), used: AtomicU64::new(0) }
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.lock().running
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inbox<D>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues work, and wakes the slot when it is at rest.
+    pub(super) fn take_in(self: &Arc<Self>, work: Work<D>) -> Result<(), Rejection> {
+        let mut inbox = self.lock();
+        if inbox.waiting.len() >= WAITING {
+            let stream = stream_name::<D>(&self.id);
+            return Err(Rejection::Unavailable(format!("too many are waiting for {stream}")));
+        }
+        inbox.waiting.push_back(work);
+        if !inbox.running {
+            inbox.running = true;
+            let hot = inbox.hot.take();
+            tokio::spawn(self.clone().run(hot));
+        }
+        Ok(())
+    }
+
+    async fn run(self: Arc<Self>, mut hot: Option<Box<Hot<D>>>) {
+        loop {
+            let batch: Vec<Work<D>> = {
+                let mut inbox = self.lock();
+                if inbox.waiting.is_empty() {
+                    inbox.hot = hot;
+                    inbox.running = false;
+                    return;
+                }
+                let count = inbox.waiting.len().min(BATCH);
+                inbox.waiting.drain(..count).collect()
+            };
+            // A rule that panics must not take the stream down with it: the batch is answered as a
+            // fault (its senders are dropped), and the state is loaded again.
+            let served = AssertUnwindSafe(self.serve(batch, hot.take())).catch_unwind().await;
+            hot = served.unwrap_or_else(|_| {
+                tracing::error!(stream = %stream_name::<D>(&self.id), "a decision panicked");
+                None
+            });
+        }
+    }
+
+    async fn serve(&self, batch: Vec<Work<D>>, hot: Option<Box<Hot<D>>>) -> Option<Box<Hot<D>>> {
+        let mut orders = Vec::new();
+        let mut looks = Vec::new();
+        let mut wanted = None;
+        for work in batch {
+            match work {
+                Work::Order(order) => orders.push(order),
+                Work::Look(at_least, look) => {
+                    wanted = wanted.max(at_least);
+                    looks.push(look);
+                }
+            }
+        }
+        let hot = hot.filter(|hot| wanted.is_none() || hot.version >= wanted);
+        let hot = if orders.is_empty() { hot } else { self.decide(orders, hot).await };
+        if looks.is_empty() {
+            return hot;
+        }
+        let hot = match hot {
+            Some(hot) => Ok(hot),
+            None => Hot::load(&self.house, &self.id).await.map(Box::new),
+        };
+        match hot {
+            Ok(hot) => {
+                for look in looks {
+                    look(Ok(View {
+                        version: hot.version,
+                        state: &hot.aggregate.0,
+                        position: hot.position,
+                        memory: &hot.memory,
+                    }));
+                }
+                Some(hot)
+            }
+            Err(rejection) => {
+                for look in looks {
+                    look(Err(rejection.clone()));
+                }
+                None
+            }
+        }
+    }
+
+    /// Decides a batch, appends what it decides, answers. Gives back the state when it is true.
+    async fn decide(
+        &self,
+        orders: Vec<Order<D>>,
+        mut hot: Option<Box<Hot<D>>>,
+    ) -> Option<Box<Hot<D>>> {
+        for again in 0..TRIES {
+            let mut current = match hot.take() {
+                Some(hot) => hot,
+                None => match Hot::load(&self.house, &self.id).await {
+                    Ok(hot) => Box::new(hot),
+                    Err(rejection) => {
+                        refuse_all(orders, &rejection);
+                        return None;
+                    }
+                },
+            };
+            let (events, verdicts) = self.judge(&mut current, &orders).await;
+            if events.is_empty() {
+                self.answer(orders, verdicts, &current, None);
+                return Some(current);
+            }
+            let count = events.len() as u64;
+            let append = StreamAppend {
+                stream: stream_name::<D>(&self.id),
+                expected: self.expected(current.version),
+                events,
+            };
+            let error = match self.house.store.append(vec![append]).await {
+                Ok(appended) => {
+                    metrics::counter!("holdfast_appends_total", "aggregate" => D::CATEGORY)
+                        .increment(1);
+                    metrics::counter!("holdfast_append_events_total", "aggregate" => D::CATEGORY)
+                        .increment(count);
+                    let last = appended.stream_versions.first().copied().unwrap_or_default();
+                    let begin = Begin { version: last + 1 - count, position: appended.first };
+                    current.version = Some(last);
+                    current.position = appended.last;
+                    self.remember(&mut current, &orders, &verdicts, begin);
+                    self.answer(orders, verdicts, &current, Some(begin));
+                    return Some(current);
+                }
+                Err(error) => error,
+            };
+            match error {
+                AppendError::Conflict { .. } => {}
+                // A server may have lost only the answer: what the stream says then decides.
+                AppendError::Unknown(why) if self.house.store.trouble().is_none() => {
+                    tracing::warn!(stream = %stream_name::<D>(&self.id), why, "looking an append up");
+                }
+                AppendError::Unknown(why) => {
+                    refuse_all(orders, &Rejection::OutcomeUnknown(why));
+                    return None;
+                }
+                AppendError::Invalid(why) if orders.len() == 1 => {
+                    refuse_all(orders, &Rejection::InvalidInput(why));
+                    return None;
+                }
+                // One of them is too large; the others have nothing to do with it.
+                AppendError::Invalid(_) => {
+                    let mut hot = None;
+                    for order in orders {
+                        hot = Box::pin(self.decide(vec![order], hot)).await;
+                    }
+                    return hot;
+                }
+                AppendError::Full | AppendError::Stopped(_) => {
+                    refuse_all(orders, &Rejection::Unavailable(error.to_string()));
+                    return None;
+                }
+            }
+            metrics::counter!("holdfast_conflicts_total", "aggregate" => D::CATEGORY).increment(1);
+            let most = 1u64 << again.min(6);
+            let jitter = self.house.chance() % (most + 1);
+            tokio::time::sleep(Duration::from_millis(jitter)).await;
+        }
+        let stream = stream_name::<D>(&self.id);
+        let busy = Rejection::Unavailable(format!("others were faster at {stream}, again and again"));
+        refuse_all(orders, &busy);
+        None
+    }
+
+    fn expected(&self, version: Option<u64>) -> Expected {
+        if !self.house.protections.expected_version {
+            return Expected::Any;
+        }
+        version.map_or(Expected::NoStream, Expected::Exact)
+    }
+
+    /// Judges each command on what the ones before it have decided.
+    async fn judge(
+        &self,
+        hot: &mut Hot<D>,
+        orders: &[Order<D>],
+    ) -> (Vec<NewEvent>, Vec<Verdict<D>>) {
+        let now = self.house.now();
+        let mut events = Vec::new();
+        let mut verdicts: Vec<Verdict<D>> = Vec::with_capacity(orders.len());
+        let mut in_batch: HashMap<Uuid, usize> = HashMap::new();
+        for (index, order) in orders.iter().enumerate() {
+            let known = in_batch.get(&order.context.command_id).copied();
+            let verdict = match self.before(hot, orders, order, known) {
+                Some(verdict) => verdict,
+                None => self.judge_one(hot, order, now, &mut events).await,
+            };
+            if let Verdict::Recorded(..) = verdict {
+                in_batch.insert(order.context.command_id, index);
+            }
+            verdicts.push(verdict);
+        }
+        (events, verdicts)
+    }
+
+    /// What is clear before the rules are asked: repeats and guards.
+    fn before(
+        &self,
+        hot: &Hot<D>,
+        orders: &[Order<D>],
+        order: &Order<D>,
+        known: Option<usize>,
+    ) -> Option<Verdict<D>> {
+        let context = &order.context;
+        let asked = context.key.as_ref().map(|(_, fingerprint)| fingerprint.as_str());
+        if self.house.protections.command_memory {
+            if let Some(index) = known {
+                let first = orders[index].context.key.as_ref();
+                let same = first.map(|(_, fingerprint)| fingerprint.as_str()) == asked;
+                let reused = Verdict::Rejected(Rejection::KeyReused);
+                return Some(if same { Verdict::Repeated(index) } else { reused });
+            }
+            if let Some(recorded) = hot.memory.get(&context.command_id) {
+                let same = recorded.fingerprint.as_deref() == asked;
+                let reused = Verdict::Rejected(Rejection::KeyReused);
+                return Some(if same { Verdict::Replayed(recorded.clone()) } else { reused });
+            }
+        }
+        let actual = hot.aggregate.0.version();
+        let expected = context.if_version.filter(|expected| *expected != actual)?;
+        Some(Verdict::Rejected(Rejection::VersionConflict { expected, actual }))
+    }
+
+    async fn judge_one(
+        &self,
+        hot: &mut Hot<D>,
+        order: &Order<D>,
+        now: Timestamp,
+        events: &mut Vec<NewEvent>,
+    ) -> Verdict<D> {
+        let asked = Asked { id: self.id.clone(), command: order.command.clone(), now };
+        let sink = EventSink::default();
+        if let Err(refusal) = hot.aggregate.handle(asked, &(), &sink).await {
+            return Verdict::Refused(refusal);
+        }
+        let decided: Vec<D::Event> = sink.collect().await.into_iter().map(|event| event.0).collect();
+        if decided.is_empty() {
+            return Verdict::AlreadySo;
+        }
+        let begin = events.len();
+        for (index, event) in decided.iter().enumerate() {
+            let about = D::about(&self.id, &hot.aggregate.0, event);
+            let metadata = order.context.metadata(&self.house.settings.tenant, now, about);
+            events.push(NewEvent {
+                id: event_id(order.context.command_id, index),
+                kind: event.kind().into(),
+                schema_version: event.schema_version(),
+                metadata: Bytes::from(metadata.encode()),
+                data: Bytes::from(event.encode()),
+            });
+        }
+        Verdict::Recorded(decided, begin)
+    }
+
+    fn remember(
+        &self,
+        hot: &mut Hot<D>,
+        orders: &[Order<D>],
+        verdicts: &[Verdict<D>],
+        begin: Begin,
+    ) {
+        for (order, verdict) in orders.iter().zip(verdicts) {
+            if let Verdict::Recorded(events, index) = verdict {
+                let key = order.context.key.as_ref();
+                let recorded = begin.recorded(*index, events.len(), key.map(|(_, f)| f.as_str()));
+                hot.memory.add(order.context.command_id, recorded);
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        orders: Vec<Order<D>>,
+        verdicts: Vec<Verdict<D>>,
+        hot: &Hot<D>,
+        begin: Option<Begin>,
+    ) {
+        let as_of = self.house.store.head().max(hot.position);
+        let replayed = |recorded: &Recorded| Recording {
+            events: Vec::new(),
+            versions: Some((recorded.first, recorded.last)),
+            position: recorded.position,
+            replayed: true,
+        };
+        let repeats: HashMap<usize, Recorded> = verdicts
+            .iter()
+            .enumerate()
+            .filter_map(|(place, verdict)| match verdict {
+                Verdict::Recorded(events, index) => {
+                    Some((place, begin?.recorded(*index, events.len(), None)))
+                }
+                Verdict::Repeated(_)
+                | Verdict::Replayed(_)
+                | Verdict::AlreadySo
+                | Verdict::Refused(_)
+                | Verdict::Rejected(_) => None,
+            })
+            .collect();
+        for (place, (order, verdict)) in orders.into_iter().zip(verdicts).enumerate() {
+            let outcome = match verdict {
+                Verdict::Recorded(events, _) => {
+                    let recorded = &repeats[&place];
+                    Ok(Recording { events, replayed: false, ..replayed(recorded) })
+                }
+                Verdict::Repeated(first) => Ok(replayed(&repeats[&first])),
+                Verdict::Replayed(recorded) => Ok(replayed(&recorded)),
+                Verdict::AlreadySo => Ok(Recording {
+                    events: Vec::new(),
+                    versions: None,
+                    position: hot.position,
+                    replayed: false,
+                }),
+                Verdict::Refused(refusal) => Err(Failure::Refused(refusal, as_of)),
+                Verdict::Rejected(rejection) => Err(Failure::Rejected(rejection)),
+            };
+            // Who has stopped waiting asks again with the same key.
+            let _ = order.answer.send(outcome);
+        }
+    }
+}
+
+/// Where an append begins, in its stream and in the log.
+#[derive(Clone, Copy)]
+struct Begin {
+    version: u64,
+    position: Position,
+}
+
+impl Begin {
+    /// What a command has recorded whose events begin at `index` of the append.
+    fn recorded(self, index: usize, count: usize, fingerprint: Option<&str>) -> Recorded {
+        let first = self.version + index as u64;
+        let last = first + count as u64 - 1;
+        let position = Position(self.position.0 + (index + count) as u64 - 1);
+        Recorded { fingerprint: fingerprint.map(Arc::from), first, last, position }
+    }
+}
+
+fn refuse_all<D: Hosted>(orders: Vec<Order<D>>, rejection: &Rejection) {
+    for order in orders {
+        // Who has stopped waiting asks again with the same key.
+        let _ = order.answer.send(Err(Failure::Rejected(rejection.clone())));
+    }
+}

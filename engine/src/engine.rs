@@ -1,0 +1,530 @@
+//! The engine as the house sees it: started from its parts, asked by the doors, stopped at the end.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use holdfast_domain::process::{Alarm, GatewayCall, Process};
+use holdfast_domain::{PaymentId, ReservationId, Timestamp, reservation};
+use holdfast_schemas::StoredEvent;
+use holdfast_store::{EventStore, Filter, Position, StreamId};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::Rejection;
+use crate::clock::Steady;
+use crate::dispatch::{AsOf, Dispatch, House, Loaded, command_of, fold, stream_name, stream_of};
+use crate::follow::{Index, IndexError};
+use crate::hosted::Hosted;
+use crate::ports::{Clock, Gateway, Ids};
+use crate::runner::{RunnerError, Worker};
+use crate::settings::{Protections, Settings};
+use crate::side::{Side, SideError};
+
+/// How many alarms are kept for the health page.
+const ALARMS: usize = 100;
+/// How long stopping waits for what is under way.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long an unused token of a payment method is kept.
+const TOKENS_LIVE: Duration = Duration::from_secs(24 * 3_600);
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// New names.
+    pub ids: Arc<dyn Ids>,
+    /// Where money comes from.
+    pub gateways: Vec<Arc<dyn Gateway>>,
+    /// What stands beside the log.
+    pub side: Side,
+    /// Numbers.
+    pub settings: Settings,
+}
+
+/// The engine. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Core>);
+
+/// What the engine's rooms share.
+pub(crate) struct Core {
+    pub(crate) house: Arc<House>,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) side: Side,
+    pub(crate) index: Index,
+    gateways: BTreeMap<&'static str, Arc<dyn Gateway>>,
+    workers: RwLock<Vec<Arc<Worker>>>,
+    /// Tasks that end by themselves: lanes, requests that outlive their askers.
+    pub(crate) tasks: Tasks,
+    /// Lanes end at their next wait.
+    pub(crate) stop: watch::Sender<bool>,
+    alarms: Mutex<VecDeque<(Timestamp, Alarm)>>,
+    stirred: watch::Sender<u64>,
+    reconciled: Mutex<Option<Reconciled>>,
+}
+
+/// When payments that are not at rest were last asked about, and how many there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconciled {
+    /// When.
+    pub at: Timestamp,
+    /// How many.
+    pub asked: usize,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] holdfast_store::ReadError),
+    /// The side file does not answer.
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// A consumer cannot begin.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The follower of the log ended before it had caught up.
+    #[error("the follower of the log: {0}")]
+    Index(String),
+    /// The log was rolled back, or the side file belongs to another one.
+    #[error(
+        "{consumer} has seen position {checkpoint}, but the log ends at {head}: bring the log back, or \
+         delete side.sqlite to have everything derived again"
+    )]
+    CheckpointAhead {
+        /// Who has seen it.
+        consumer: &'static str,
+        /// What it has seen.
+        checkpoint: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+}
+
+/// The engine's running parts; dropped, they end at once, as in a crash.
+pub struct Running {
+    core: Arc<Core>,
+    parts: JoinSet<(&'static str, Result<(), String>)>,
+    halt: watch::Sender<bool>,
+}
+
+/// Tasks that end by themselves.
+#[derive(Default)]
+pub(crate) struct Tasks(Mutex<JoinSet<()>>);
+
+impl Tasks {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while set.try_join_next().is_some() {}
+        set.spawn(task);
+    }
+
+    async fn drained(&self) {
+        loop {
+            let mut set = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            if set.is_empty() {
+                return;
+            }
+            while set.join_next().await.is_some() {}
+        }
+    }
+
+    fn abort(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}
+
+impl Engine {
+    /// Starts an engine: catches up with the log, then runs processes, timers and reconciliation.
+    pub async fn start(parts: Parts) -> Result<(Engine, Running), StartError> {
+        Self::start_with(parts, Protections::default(), &Process::ALL).await
+    }
+
+    pub(crate) async fn start_with(
+        parts: Parts,
+        protections: Protections,
+        processes: &[Process],
+    ) -> Result<(Engine, Running), StartError> {
+        let Parts { store, clock, ids, gateways, side, settings } = parts;
+        let floor = last_moment(&*store, settings.clock_jump).await?;
+        let jump = if protections.steady_clock { settings.clock_jump } else { Duration::MAX };
+        let clock = Steady::new(clock, floor, jump, settings.clock_grace);
+        let house = Arc::new(House { store, clock, ids, settings, protections });
+        for consumer in ["keys", "booking", "payment", "tickets", "notices"] {
+            let checkpoint = side.checkpoint(consumer).await?;
+            let head = house.store.head();
+            if checkpoint > head {
+                return Err(StartError::CheckpointAhead { consumer, checkpoint, head });
+            }
+        }
+        let core = Arc::new(Core {
+            dispatch: Dispatch::new(house.clone()),
+            index: Index::new(house.clone(), side.clone()),
+            gateways: gateways.into_iter().map(|gateway| (gateway.name(), gateway)).collect(),
+            workers: RwLock::default(),
+            tasks: Tasks::default(),
+            stop: watch::Sender::new(false),
+            alarms: Mutex::default(),
+            stirred: watch::Sender::new(0),
+            reconciled: Mutex::default(),
+            house,
+            side,
+        });
+        let mut running =
+            Running { core: core.clone(), parts: JoinSet::new(), halt: watch::Sender::new(false) };
+        running.begin(processes).await?;
+        Ok((Engine(core), running))
+    }
+
+    /// An aggregate as the log has it now.
+    pub async fn load<D: Hosted>(&self, id: &D::Id) -> Result<Loaded<D>, Rejection> {
+        let loaded = self.0.dispatch.look::<D, _>(id, |view| Loaded {
+            state: view.state.clone(),
+            version: view.version,
+            position: view.position,
+        });
+        loaded.await
+    }
+
+    /// An aggregate as the log told it then; none when it had no event yet.
+    pub async fn load_as_of<D: Hosted>(
+        &self,
+        id: &D::Id,
+        upto: AsOf,
+    ) -> Result<Option<Loaded<D>>, Rejection> {
+        fold::<D>(&self.0.house, id, upto).await
+    }
+
+    /// Looks at an aggregate as the log has it now, without copying it.
+    pub async fn look<D: Hosted, R: Send + 'static>(
+        &self,
+        id: &D::Id,
+        look: impl FnOnce(&D) -> R + Send + 'static,
+    ) -> Result<R, Rejection> {
+        self.0.dispatch.look::<D, _>(id, |view| look(view.state)).await
+    }
+
+    /// The log.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.0.house.store
+    }
+
+    /// The moment by which commands are judged.
+    pub fn now(&self) -> Timestamp {
+        self.0.house.now()
+    }
+
+    /// The engine's numbers.
+    pub fn settings(&self) -> &Settings {
+        &self.0.house.settings
+    }
+
+    /// What stands beside the log.
+    pub fn side(&self) -> &Side {
+        &self.0.side
+    }
+
+    /// Waits until everything that follows from the log so far is done, but for what waits for the
+    /// clock.
+    pub async fn quiet(&self) {
+        let mut stirred = self.0.stirred.subscribe();
+        loop {
+            stirred.borrow_and_update();
+            let workers = self.0.workers();
+            let seen = self.0.index.position() >= self.0.house.store.head();
+            if seen && workers.iter().all(|worker| worker.is_quiet()) {
+                return;
+            }
+            // The follower of the log stirs nobody: it is looked at again soon.
+            let soon = Duration::from_millis(1);
+            let stirred = tokio::time::timeout(soon, stirred.changed()).await;
+            if matches!(stirred, Ok(Err(_))) {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0
+    }
+}
+
+impl Core {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.house.now()
+    }
+
+    pub(crate) fn gateway(&self, name: &str) -> Result<&Arc<dyn Gateway>, Rejection> {
+        self.gateways.get(name).ok_or_else(|| {
+            Rejection::InvalidInput(format!("there is no payment gateway called {name:?}"))
+        })
+    }
+
+    pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn worker(&self, consumer: &str) -> Option<Arc<Worker>> {
+        self.workers().into_iter().find(|worker| worker.process.name() == consumer)
+    }
+
+    pub(crate) fn stirred(&self) {
+        self.stirred.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn alarm(&self, alarm: Alarm) {
+        let now = self.now();
+        let mut alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+        if alarms.len() == ALARMS {
+            alarms.pop_front();
+        }
+        alarms.push_back((now, alarm));
+    }
+
+    pub(crate) fn alarms(&self) -> Vec<(Timestamp, Alarm)> {
+        self.alarms.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(crate) fn reconciled(&self) -> Option<Reconciled> {
+        *self.reconciled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The customer's token for the attempt that a call creates, with the command that brought it.
+    /// That command's id stands in the metadata of the reservation's PaymentRequested.
+    pub(crate) async fn method_of(
+        &self,
+        _: PaymentId,
+        attempt: u16,
+        call: &GatewayCall,
+    ) -> Result<Option<(Uuid, String)>, String> {
+        let reservation = match call {
+            GatewayCall::Create { reservation_id, .. } => *reservation_id,
+            GatewayCall::Void { create, gateway_ref: None, .. } => match **create {
+                GatewayCall::Create { reservation_id, .. } => reservation_id,
+                GatewayCall::Query { .. }
+                | GatewayCall::Capture { .. }
+                | GatewayCall::Void { .. }
+                | GatewayCall::Refund { .. } => return Ok(None),
+            },
+            GatewayCall::Void { .. }
+            | GatewayCall::Query { .. }
+            | GatewayCall::Capture { .. }
+            | GatewayCall::Refund { .. } => return Ok(None),
+        };
+        let Some(command) = self.requested_by(reservation, attempt).await.map_err(|e| e.to_string())?
+        else {
+            return Ok(None);
+        };
+        let token = self.side.method(command).await.map_err(|error| error.to_string())?;
+        Ok(token.map(|token| (command, token)))
+    }
+
+    async fn requested_by(
+        &self,
+        id: ReservationId,
+        wanted: u16,
+    ) -> Result<Option<Uuid>, Rejection> {
+        let stream = stream_name::<reservation::State>(&id);
+        let events = stream_of(&self.house, &stream).await?;
+        let requested = events.iter().find(|event| {
+            let fact =
+                reservation::Event::decode(&event.kind, event.schema_version, &event.data);
+            matches!(
+                fact,
+                Ok(reservation::Event::PaymentRequested { attempt, .. }) if attempt == wanted
+            )
+        });
+        Ok(requested.and_then(command_of))
+    }
+
+    pub(crate) async fn forget_method(&self, command_id: Uuid) {
+        if let Err(error) = self.side.forget_method(command_id).await {
+            // It is let go with the others of its age.
+            tracing::error!(%error, "a used token was not deleted yet");
+        }
+    }
+
+    async fn reconcile(&self) {
+        let Some(worker) = self.worker(Process::Payment.name()) else { return };
+        let asked = worker.reconcile(worker.open_payments()).await;
+        metrics::gauge!("holdfast_open_payments").set(asked as f64);
+        let now = self.now();
+        *self.reconciled.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Reconciled { at: now, asked });
+    }
+
+    async fn sweep(&self) {
+        self.dispatch.evict_idle();
+        for worker in self.workers() {
+            if let Err(error) = worker.sweep().await {
+                tracing::error!(%error, "timers were not compared with what is written down");
+            }
+        }
+        let now = self.now();
+        let retention = now.minus(self.house.settings.idempotency_retention);
+        if let Err(error) = self.side.forget_before(retention, now.minus(TOKENS_LIVE)).await {
+            tracing::error!(%error, "old answers and keys were not let go");
+        }
+    }
+}
+
+impl Running {
+    async fn begin(&mut self, processes: &[Process]) -> Result<(), StartError> {
+        let core = self.core.clone();
+        let head = core.house.store.head();
+        let halt = self.halt.subscribe();
+        let index = core.clone();
+        self.part("follower", async move { index.index.run(halt).await });
+        while !core.index.seen(head, Duration::from_millis(50)).await {
+            if let Some(Ok((_, Err(why)))) = self.parts.try_join_next() {
+                return Err(StartError::Index(why));
+            }
+        }
+        core.index.load_letters(&core.dispatch).await;
+        let mut workers = Vec::new();
+        for process in processes {
+            workers.push(Worker::load(core.clone(), *process).await?);
+        }
+        *core.workers.write().unwrap_or_else(PoisonError::into_inner) = workers.clone();
+        for worker in workers {
+            let (follow, write) = (self.halt.subscribe(), self.halt.subscribe());
+            self.part(worker.process.name(), worker.clone().follow(follow));
+            self.part("progress", worker.write_down(write));
+        }
+        self.every("timers", core.house.settings.tick, tick);
+        self.every("sweep", core.house.settings.sweep, async |core: Arc<Core>| core.sweep().await);
+        let reconciling = core.clone();
+        core.tasks.spawn(async move {
+            reconciling.reconcile().await;
+            reconciling.retry_webhooks().await;
+        });
+        let hourly = core.house.settings.reconcile;
+        self.every("reconciliation", hourly, async |core: Arc<Core>| core.reconcile().await);
+        Ok(())
+    }
+
+    fn part<E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        self.parts.spawn(async move { (name, part.await.map_err(|error| error.to_string())) });
+    }
+
+    /// Something that is done again and again.
+    fn every<F>(
+        &mut self,
+        name: &'static str,
+        span: Duration,
+        work: impl Fn(Arc<Core>) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let core = self.core.clone();
+        let mut halt = self.halt.subscribe();
+        self.part(name, async move {
+            loop {
+                // The wait begins before the work: a clock that is moved meanwhile is not missed.
+                let wait = core.house.clock.sleep(span);
+                tokio::select! {
+                    () = wait => {}
+                    _ = halt.wait_for(|halt| *halt) => return Ok::<(), RunnerError>(()),
+                }
+                work(core.clone()).await;
+            }
+        });
+    }
+
+    /// Ends when a part of the engine has died, with its name; never while all is well.
+    pub async fn failed(&mut self) -> String {
+        match self.parts.join_next().await {
+            Some(Ok((name, Ok(())))) => format!("{name}: ended"),
+            Some(Ok((name, Err(why)))) => format!("{name}: {why}"),
+            Some(Err(error)) => format!("a part of the engine panicked: {error}"),
+            None => "nothing is running".into(),
+        }
+    }
+
+    /// Stops: takes nothing new up, finishes what is under way (10 s at most), writes progress down.
+    pub async fn stop(mut self) {
+        self.halt.send_replace(true);
+        let core = self.core.clone();
+        let drained = async {
+            while self.parts.join_next().await.is_some() {}
+            core.tasks.drained().await;
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("something is still under way; it goes on after the next start");
+        }
+        core.stop.send_replace(true);
+        for worker in core.workers() {
+            worker.save().await;
+        }
+        core.side.flush().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.halt.send_replace(true);
+        self.core.stop.send_replace(true);
+        self.core.tasks.abort();
+        // The workers hold the core and the core holds them.
+        self.core.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Fires what is due, batch after batch and process after process, so that none starves another.
+async fn tick(core: Arc<Core>) {
+    loop {
+        let now = core.now();
+        let mut more = false;
+        for worker in core.workers() {
+            more |= worker.fire(now).await;
+        }
+        if !more {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// When the last event was recorded. When its store's clock was far ahead of the engine's (somebody
+/// had set the wall clock, and it was not believed), the engine's own moment counts.
+async fn last_moment(
+    store: &dyn EventStore,
+    jump: Duration,
+) -> Result<Timestamp, holdfast_store::ReadError> {
+    let head = store.head();
+    if head == Position::ZERO {
+        return Ok(Timestamp::default());
+    }
+    let page = store.read_all(head, &Filter::All, 1).await?;
+    let Some(event) = page.events.first() else { return Ok(Timestamp::default()) };
+    let recorded = Timestamp::from_micros(event.recorded_at_micros);
+    let occurred = holdfast_schemas::Metadata::decode(&event.metadata)
+        .map_or(recorded, |metadata| metadata.occurred_at);
+    Ok(if recorded.since(occurred) > jump { occurred } else { recorded })
+}
+
+/// The streams of a reservation and its payment.
+pub(crate) fn streams_of(reservation: &ReservationId, payment: &PaymentId) -> [StreamId; 2] {
+    [
+        stream_name::<reservation::State>(reservation),
+        stream_name::<holdfast_domain::payment::State>(payment),
+    ]
+}
+
+/// Letters that are not settled, by consumer.
+pub(crate) type OpenLetters = BTreeMap<String, HashSet<Uuid>>;
+
+impl From<IndexError> for StartError {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error.to_string())
+    }
+}

@@ -1,0 +1,188 @@
+//! One follower of the whole log that keeps what the doors need at once: which keys are bound, who
+//! holds how much, and bells for those who wait for a stream. All of it derived; nothing is decided
+//! here.
+
+mod bells;
+mod keys;
+mod live;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use holdfast_domain::process::Process;
+use holdfast_domain::{Decider, Timestamp};
+use holdfast_schemas::{DeadLetterEvent, Metadata, StoredEvent};
+use holdfast_store::{EventStore, Filter, Position, RecordedEvent, Subscription};
+use tokio::sync::watch;
+
+use crate::dispatch::{Dispatch, House};
+use crate::engine::OpenLetters;
+use crate::letters;
+use crate::side::{KeyRow, Side, SideError};
+
+pub(crate) use bells::Bells;
+pub(crate) use keys::{InFlight, Keys};
+pub(crate) use live::LiveHolds;
+
+/// The name of the follower's checkpoint.
+const CONSUMER: &str = "keys";
+/// The checkpoint is written at the latest after so many positions without a key.
+const SPARSE: u64 = 4_096;
+
+/// What the follower keeps.
+pub(crate) struct Index {
+    house: Arc<House>,
+    side: Side,
+    pub(crate) keys: Keys,
+    pub(crate) live: LiveHolds,
+    pub(crate) bells: Bells,
+    letters: Mutex<OpenLetters>,
+    position: watch::Sender<Position>,
+}
+
+impl Index {
+    pub(crate) fn new(house: Arc<House>, side: Side) -> Self {
+        Self {
+            house,
+            keys: Keys::new(side.clone()),
+            side,
+            live: LiveHolds::default(),
+            bells: Bells::default(),
+            letters: Mutex::default(),
+            position: watch::Sender::new(Position::ZERO),
+        }
+    }
+
+    /// Up to where it has seen the log.
+    pub(crate) fn position(&self) -> Position {
+        *self.position.borrow()
+    }
+
+    /// Waits until it has seen the log up to `position`; false when that takes too long.
+    pub(crate) async fn seen(&self, position: Position, at_most: Duration) -> bool {
+        let mut seen = self.position.subscribe();
+        let wait = seen.wait_for(|seen| *seen >= position);
+        tokio::time::timeout(at_most, wait).await.is_ok_and(|seen| seen.is_ok())
+    }
+
+    /// Dead letters that are not settled, by consumer.
+    pub(crate) fn open_letters(&self) -> OpenLetters {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks up which letters were open when the log was written last.
+    pub(crate) async fn load_letters(&self, dispatch: &Dispatch) {
+        let processes = Process::ALL.iter().map(|process| process.name());
+        for consumer in processes.chain([crate::services::WEBHOOKS]) {
+            let consumer = consumer.to_owned();
+            let open = dispatch.look::<letters::State, _>(&consumer, |view| {
+                view.state.letters.keys().copied().collect()
+            });
+            match open.await {
+                Ok(open) => {
+                    let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+                    letters.insert(consumer.clone(), open);
+                }
+                Err(error) => tracing::error!(consumer, %error, "dead letters could not be read"),
+            }
+        }
+    }
+
+    fn note_letter(&self, event: &RecordedEvent) {
+        if event.stream.category() != letters::State::CATEGORY {
+            return;
+        }
+        let decoded =
+            DeadLetterEvent::decode(&event.kind, event.schema_version, &event.data);
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = letters.entry(event.stream.key().to_owned()).or_default();
+        match decoded {
+            Ok(DeadLetterEvent::Parked { id, .. }) => drop(open.insert(id)),
+            Ok(DeadLetterEvent::Settled { id }) => drop(open.remove(&id)),
+            Ok(DeadLetterEvent::Redriven { .. }) | Err(_) => {}
+        }
+    }
+
+    /// Follows the log until it is stopped.
+    pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) -> Result<(), IndexError> {
+        let written = self.side.checkpoint(CONSUMER).await?;
+        let since = self.house.now().minus(self.house.settings.absolute_cap * 2);
+        let recent = first_since(&*self.house.store, since).await?;
+        let from = written.next().min(recent);
+        let mut log = Subscription::new(self.house.store.clone(), from, Filter::All);
+        let mut checkpoint = written;
+        self.position.send_replace(Position(from.0 - 1));
+        loop {
+            let (events, upto) = tokio::select! {
+                page = log.next_page() => page?,
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            };
+            let mut rows: Vec<KeyRow> = Vec::new();
+            for event in &events {
+                if event.position > written {
+                    note_key(event, &mut rows);
+                }
+                self.live.take_in(event);
+                self.note_letter(event);
+            }
+            self.keys.note(&rows);
+            self.position.send_replace(upto);
+            self.bells.ring(&events);
+            if !rows.is_empty() || upto.0 > checkpoint.0 + SPARSE {
+                self.side.save_keys(CONSUMER, &rows, upto).await?;
+                self.keys.written(upto);
+                checkpoint = upto;
+            }
+        }
+    }
+}
+
+/// Why the follower ended.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] holdfast_store::ReadError),
+    /// The side file cannot be written.
+    #[error(transparent)]
+    Side(#[from] SideError),
+}
+
+/// Events of one command stand side by side; together they are what its key is bound by.
+fn note_key(event: &RecordedEvent, rows: &mut Vec<KeyRow>) {
+    let Ok(metadata) = Metadata::decode(&event.metadata) else { return };
+    let Some(fingerprint) = metadata.fingerprint else { return };
+    let row = KeyRow {
+        command_id: metadata.command_id,
+        fingerprint,
+        stream: event.stream.to_string(),
+        first: event.stream_version,
+        last: event.stream_version,
+        position: event.position,
+        at: Timestamp::from_micros(event.recorded_at_micros),
+    };
+    match rows.last_mut().filter(|last| last.command_id == row.command_id) {
+        Some(last) => {
+            last.last = row.last;
+            last.position = row.position;
+        }
+        None => rows.push(row),
+    }
+}
+
+/// The position of the first event that was recorded at `since` or later, by halving.
+async fn first_since(
+    store: &dyn EventStore,
+    since: Timestamp,
+) -> Result<Position, holdfast_store::ReadError> {
+    let (mut low, mut high) = (1, store.head().0 + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let page = store.read_all(Position(middle), &Filter::All, 1).await?;
+        match page.events.first() {
+            Some(event) if event.recorded_at_micros < since.micros() => low = middle + 1,
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(Position(low))
+}

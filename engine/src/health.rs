@@ -1,0 +1,103 @@
+//! How the engine is doing: what an operator looks at first, and what readiness is judged by.
+
+use holdfast_domain::Timestamp;
+use holdfast_domain::process::Alarm;
+use holdfast_store::Position;
+
+use crate::Engine;
+use crate::engine::Reconciled;
+
+/// How the engine is doing.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Where the log ends.
+    pub head: Position,
+    /// Why the log takes no appends, if it does not.
+    pub store_trouble: Option<String>,
+    /// What is wrong with the wall clock, if anything is.
+    pub clock_trouble: Option<&'static str>,
+    /// Each follower of the log.
+    pub consumers: Vec<ConsumerHealth>,
+    /// The last alarms, oldest first.
+    pub alarms: Vec<(Timestamp, Alarm)>,
+    /// Payments that are not at rest.
+    pub open_payments: usize,
+    /// The last reconciliation.
+    pub reconciled: Option<Reconciled>,
+}
+
+/// How a follower of the log is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerHealth {
+    /// Its name.
+    pub name: String,
+    /// Everything up to here is done.
+    pub checkpoint: Position,
+    /// How far that is behind the head.
+    pub lag: u64,
+    /// Dead letters that are not settled.
+    pub dead_letters: usize,
+    /// Reservations whose facts are put aside behind a dead letter.
+    pub parked_lanes: usize,
+    /// Timers that wait.
+    pub timers: usize,
+    /// When the first of them is due.
+    pub next_due: Option<Timestamp>,
+}
+
+impl Engine {
+    /// How the engine is doing.
+    pub fn health(&self) -> Health {
+        let core = self.core();
+        let head = core.house.store.head();
+        let letters = core.index.open_letters();
+        let count = |name: &str| letters.get(name).map_or(0, std::collections::HashSet::len);
+        let mut open_payments = 0;
+        let mut consumers: Vec<ConsumerHealth> = core
+            .workers()
+            .iter()
+            .map(|worker| {
+                let checkpoint = worker.checkpoint();
+                let (timers, next_due) = worker.pending_timers();
+                open_payments += worker.open_payments().len();
+                ConsumerHealth {
+                    name: worker.process.name().into(),
+                    checkpoint,
+                    lag: head.0.saturating_sub(checkpoint.0),
+                    dead_letters: count(worker.process.name()),
+                    parked_lanes: worker.parked_lanes(),
+                    timers,
+                    next_due,
+                }
+            })
+            .collect();
+        for (name, checkpoint) in
+            [("keys", core.index.position()), (crate::services::WEBHOOKS, head)]
+        {
+            consumers.push(ConsumerHealth {
+                name: name.into(),
+                checkpoint,
+                lag: head.0.saturating_sub(checkpoint.0),
+                dead_letters: count(name),
+                parked_lanes: 0,
+                timers: 0,
+                next_due: None,
+            });
+        }
+        for consumer in &consumers {
+            metrics::gauge!("holdfast_dead_letters", "consumer" => consumer.name.clone())
+                .set(consumer.dead_letters as f64);
+            metrics::gauge!("holdfast_timers", "consumer" => consumer.name.clone())
+                .set(consumer.timers as f64);
+        }
+        Health {
+            head,
+            store_trouble: core.house.store.trouble(),
+            clock_trouble: core.house.clock.alarm(),
+            consumers,
+            alarms: core.alarms(),
+            open_payments,
+            reconciled: core.reconciled(),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The process runner: one worker a process manager. It follows the log, asks the process what
+//! follows from each fact, and performs that.
+//!
+//! ```text
+//!   log ──► follow: fold the stream, react ──► asks ──► lane of the reservation ──► perform
+//!                                                        one after another            │
+//!                                                        others go on              done, or trouble:
+//!             checkpoint = lowest unfinished − 1 ◄────────────────────────── retry 3 times, park
+//! ```
+//!
+//! A fact is seen at least once; its asks carry names that follow from its position, so they take
+//! effect once. A slow gateway or a poisoned instance holds up its own lane and no other.
+
+mod fold;
+mod lanes;
+mod parking;
+mod perform;
+mod progress;
+mod timers;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdfast_domain::process::{Ask, Process};
+use holdfast_domain::{Timestamp, derive};
+use holdfast_store::{Filter, Position, RecordedEvent, Subscription};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use uuid::Uuid;
+
+use crate::engine::Core;
+use crate::letters::Letter;
+use crate::side::{SideError, TimerRow};
+
+pub(crate) use perform::Cause;
+
+/// How many facts of one process may be unfinished at a time.
+const UNFINISHED: usize = 512;
+
+/// One process manager at work.
+pub(crate) struct Worker {
+    pub(crate) process: Process,
+    core: Arc<Core>,
+    lanes: Mutex<lanes::Lanes>,
+    progress: Mutex<progress::Pending>,
+    timers: Mutex<timers::Timers>,
+    /// Lanes whose next facts are parked too.
+    parked: Mutex<HashSet<String>>,
+    /// Told when something was done that is worth writing down.
+    changed: Notify,
+    room: Arc<Semaphore>,
+    /// How many jobs wait for the clock before they try again.
+    backing_off: AtomicUsize,
+    /// How many jobs are in lanes.
+    jobs: AtomicUsize,
+}
+
+/// Something to be performed in a lane.
+struct Job {
+    work: Work,
+    /// Keeps the number of unfinished facts bounded.
+    _room: OwnedSemaphorePermit,
+}
+
+enum Work {
+    /// What follows from a fact.
+    Fact { event: Box<RecordedEvent>, asks: Vec<Ask> },
+    /// An event that cannot be understood.
+    Poison { event: Box<RecordedEvent>, error: String },
+    /// A timer is due.
+    Fired(Box<TimerRow>),
+    /// An operator wants a letter to be done again.
+    Redrive(Uuid, Box<Letter>),
+    /// Asked again by reconciliation.
+    Again { asks: Vec<Ask>, name: Uuid },
+}
+
+/// Why a follower of the log ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] holdfast_store::ReadError),
+    /// The side file does not answer.
+    #[error(transparent)]
+    Side(#[from] SideError),
+}
+
+impl Worker {
+    pub(crate) async fn load(core: Arc<Core>, process: Process) -> Result<Arc<Self>, RunnerError> {
+        let position = core.side.checkpoint(process.name()).await?;
+        let rows = core.side.timers(process.name()).await?;
+        let open = if process == Process::Payment {
+            core.side.open_payments().await?
+        } else {
+            Vec::new()
+        };
+        let worker = Arc::new(Self {
+            process,
+            lanes: Mutex::default(),
+            progress: Mutex::new(progress::Pending::new(
+                position,
+                open,
+                core.house.protections.checkpoint_after_asks,
+            )),
+            timers: Mutex::new(timers::Timers::load(rows)),
+            parked: Mutex::default(),
+            changed: Notify::new(),
+            room: Arc::new(Semaphore::new(UNFINISHED)),
+            backing_off: AtomicUsize::new(0),
+            jobs: AtomicUsize::new(0),
+            core,
+        });
+        worker.load_parked().await;
+        Ok(worker)
+    }
+
+    /// Follows the log until it is stopped.
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), RunnerError> {
+        let from = self.progress().looked().next();
+        let store = self.core.house.store.clone();
+        let mut log = Subscription::new(store, from, wanted(self.process));
+        let mut folds = fold::Folds::new(self.core.house.clone());
+        loop {
+            let (events, upto) = tokio::select! {
+                page = log.next_page() => page?,
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            };
+            for event in events {
+                let position = event.position;
+                let work = self.think(&mut folds, event).await?;
+                if let Some((lane, work)) = work {
+                    self.progress().begin(position);
+                    let submitted = self.submit(lane, work);
+                    tokio::select! {
+                        () = submitted => {}
+                        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                    }
+                }
+            }
+            self.progress().look(upto);
+            self.stirred();
+        }
+    }
+
+    /// What is to be done on account of an event, and in which lane.
+    async fn think(
+        &self,
+        folds: &mut fold::Folds,
+        event: RecordedEvent,
+    ) -> Result<Option<(String, Work)>, RunnerError> {
+        let settings = &self.core.house.settings.process;
+        let understood = match folds.take_in(&event).await? {
+            Ok(known) => {
+                if let Some((payment, open)) = known.payment_at_rest() {
+                    self.progress().payment(payment, !open);
+                }
+                let at = Timestamp::from_micros(event.recorded_at_micros);
+                let process = self.process;
+                // A rule that panics must not stop the process for everybody else.
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    known.react(process, at, settings)
+                }))
+                .map_err(|_| "the process panicked".to_owned())
+            }
+            Err(error) => Err(error),
+        };
+        let lane = lane_of(&event);
+        let event = Box::new(event);
+        Ok(match understood {
+            Ok(asks) if asks.is_empty() => None,
+            Ok(asks) => Some((lane, Work::Fact { event, asks })),
+            Err(error) => Some((lane, Work::Poison { event, error })),
+        })
+    }
+
+    /// Puts work into a lane; waits while too much is unfinished.
+    async fn submit(self: &Arc<Self>, lane: String, work: Work) {
+        let room = self.room.clone().acquire_owned().await.expect("it is never closed");
+        self.jobs.fetch_add(1, Ordering::AcqRel);
+        let job = Job { work, _room: room };
+        if self.lanes().push(&lane, job) {
+            let worker = self.clone();
+            let mut stop = self.core.stop.subscribe();
+            self.core.tasks.spawn(async move {
+                tokio::select! {
+                    () = worker.run_lane(&lane) => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+            });
+        }
+    }
+
+    async fn run_lane(self: &Arc<Self>, lane: &str) {
+        while let Some(job) = self.next_job(lane) {
+            let position = match &job.work {
+                Work::Fact { event, .. } | Work::Poison { event, .. } => Some(event.position),
+                Work::Fired(_) | Work::Redrive(..) | Work::Again { .. } => None,
+            };
+            self.perform(lane, &job.work).await;
+            if let Some(position) = position {
+                self.progress().finish(position);
+            }
+            drop(job);
+            self.jobs.fetch_sub(1, Ordering::AcqRel);
+            self.stirred();
+        }
+    }
+
+    fn next_job(&self, lane: &str) -> Option<Job> {
+        self.lanes().pop(lane)
+    }
+
+    /// Fires what is due, at most one batch; true when there was more.
+    pub(crate) async fn fire(self: &Arc<Self>, now: Timestamp) -> bool {
+        let batch = self.core.house.settings.expiry_batch;
+        let due = self.timers().due(now, batch);
+        let full = due.len() == batch;
+        for row in due {
+            let late = now.since(row.due).as_secs_f64();
+            metrics::histogram!("holdfast_timer_lag_seconds", "process" => self.process.name())
+                .record(late);
+            self.submit(row.lane.clone(), Work::Fired(Box::new(row))).await;
+        }
+        full
+    }
+
+    /// Compares the timers in memory with what is written down: the safety net under the tick.
+    pub(crate) async fn sweep(&self) -> Result<(), SideError> {
+        for row in self.core.side.timers(self.process.name()).await? {
+            let unwritten = self.progress().changes(&row.key);
+            if !unwritten {
+                self.timers().restore(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes progress down, as long as there is any.
+    pub(crate) async fn write_down(
+        self: Arc<Self>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), RunnerError> {
+        loop {
+            let stopped = tokio::select! {
+                () = self.changed.notified() => false,
+                _ = stop.wait_for(|stop| *stop) => true,
+            };
+            self.save().await;
+            if stopped {
+                return Ok(());
+            }
+            // Many facts share one transaction.
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Writes down what is done. What cannot be written is written with the next change.
+    pub(crate) async fn save(&self) {
+        let Some(change) = self.progress().take() else { return };
+        if let Err(error) = self.core.side.save(self.process.name(), &change).await {
+            tracing::error!(process = self.process.name(), %error, "progress was not written down");
+            self.progress().put_back(change);
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            self.changed.notify_one();
+        }
+        let head = self.core.house.store.head();
+        let lag = head.0.saturating_sub(self.checkpoint().0);
+        metrics::gauge!("holdfast_consumer_lag", "consumer" => self.process.name()).set(lag as f64);
+    }
+
+    /// Asks again about every payment that is not at rest.
+    pub(crate) async fn reconcile(self: &Arc<Self>, open: Vec<holdfast_domain::PaymentId>) -> usize {
+        let now = self.core.house.now().micros().to_string();
+        let mut asked = 0;
+        for payment in open {
+            let look = self.core.dispatch.look::<holdfast_domain::payment::State, _>(
+                &payment,
+                move |view| {
+                    let asks = holdfast_domain::process::payment::reconcile(&payment, view.state);
+                    (asks, view.state.reservation_id)
+                },
+            );
+            match look.await {
+                Ok((asks, _)) if asks.is_empty() => self.progress().payment(payment, false),
+                Ok((asks, reservation)) => {
+                    asked += 1;
+                    let lane = reservation.map_or_else(
+                        || format!("payment-{payment}"),
+                        |reservation| reservation.to_string(),
+                    );
+                    let name = derive(&["reconcile", &payment.to_string(), &now]);
+                    self.submit(lane, Work::Again { asks, name }).await;
+                }
+                Err(error) => tracing::warn!(%payment, %error, "not reconciled"),
+            }
+        }
+        asked
+    }
+
+    pub(crate) async fn redrive(self: &Arc<Self>, id: Uuid, letter: Letter) {
+        let lane = letter.lane.clone().unwrap_or_else(|| id.to_string());
+        self.submit(lane, Work::Redrive(id, Box::new(letter))).await;
+    }
+
+    /// Payments that are not at rest, as far as this worker has seen.
+    pub(crate) fn open_payments(&self) -> Vec<holdfast_domain::PaymentId> {
+        self.progress().open_payments()
+    }
+
+    /// Everything up to here is done.
+    pub(crate) fn checkpoint(&self) -> Position {
+        self.progress().checkpoint()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn looked_at(&self, position: Position) -> bool {
+        self.progress().looked() >= position
+    }
+
+    /// How many timers wait, and when the first is due.
+    pub(crate) fn pending_timers(&self) -> (usize, Option<Timestamp>) {
+        let timers = self.timers();
+        (timers.len(), timers.next_due())
+    }
+
+    /// How many lanes are parked.
+    pub(crate) fn parked_lanes(&self) -> usize {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether it has looked at everything and nothing is under way but what waits for the clock.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let looked = self.progress().looked() >= self.core.house.store.head();
+        let busy = self.jobs.load(Ordering::Acquire);
+        looked && busy <= self.backing_off.load(Ordering::Acquire)
+    }
+
+    fn stirred(&self) {
+        self.changed.notify_one();
+        self.core.stirred();
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, progress::Pending> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timers(&self) -> std::sync::MutexGuard<'_, timers::Timers> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lanes(&self) -> std::sync::MutexGuard<'_, lanes::Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The events that a process has something to say about.
+fn wanted(process: Process) -> Filter {
+    let categories: &[&str] = match process {
+        Process::Booking => &["reservation", "payment", "seatmap", "inventory", "limit"],
+        Process::Payment => &["payment"],
+        Process::Tickets | Process::Notices => &["reservation"],
+    };
+    Filter::Categories(categories.iter().map(|name| (*name).into()).collect())
+}
+
+/// The reservation that an event is about, else its own stream.
+fn lane_of(event: &RecordedEvent) -> String {
+    holdfast_schemas::Metadata::decode(&event.metadata)
+        .ok()
+        .and_then(|metadata| metadata.correlation_id)
+        .unwrap_or_else(|| event.stream.to_string())
+}

@@ -1,0 +1,176 @@
+//! What cannot be done is put aside, with everything that belongs behind it; an operator has it done
+//! again. DOMAIN.md D40, PROMISES.md P10.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use holdfast_domain::process::Ask;
+use holdfast_domain::{Timestamp, derive};
+use holdfast_store::Filter;
+use uuid::Uuid;
+
+use super::{Cause, Worker, fold};
+use crate::dispatch::{Context, Failed};
+use crate::letters::{self, Letter};
+
+/// What is put aside.
+pub(super) struct Trouble {
+    pub(super) ask: Option<Ask>,
+    pub(super) error: String,
+    pub(super) attempts: u32,
+    pub(super) first_failed_at: Timestamp,
+}
+
+impl Worker {
+    /// Which lanes were parked when the log was written last.
+    pub(super) async fn load_parked(&self) {
+        let consumer = self.process.name().to_owned();
+        let lanes = self.core.dispatch.look::<letters::State, _>(&consumer, |view| {
+            view.state.letters.values().filter_map(|letter| letter.lane.clone()).collect::<Vec<_>>()
+        });
+        match lanes.await {
+            Ok(lanes) => {
+                self.parked.lock().unwrap_or_else(PoisonError::into_inner).extend(lanes);
+            }
+            Err(error) => tracing::error!(%error, "dead letters could not be read"),
+        }
+    }
+
+    pub(super) fn is_parked(&self, lane: &str) -> bool {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).contains(lane)
+    }
+
+    /// Puts it aside, durably; with a lane, what comes in that lane later is put behind it. Goes on
+    /// until it is recorded, since dropping it is no choice.
+    pub(super) async fn park(&self, id: Uuid, cause: &Cause, lane: Option<&str>, trouble: Trouble) {
+        let process = self.process.name();
+        let error = &trouble.error;
+        tracing::error!(process, lane, letter = %id, position = cause.position, error, "parked");
+        metrics::counter!("holdfast_dead_letters_total", "consumer" => process).increment(1);
+        let command = letters::Command::Park {
+            id,
+            position: cause.position,
+            event_id: cause.event_id,
+            ask: trouble.ask.map(Box::new),
+            error: trouble.error,
+            attempts: trouble.attempts,
+            first_failed_at: trouble.first_failed_at,
+            lane: lane.map(Into::into),
+        };
+        let mut wait = self.core.house.settings.retry_base;
+        let consumer = process.to_owned();
+        loop {
+            // A name of its own each time: a letter that failed again is parked again.
+            let context = Context::system(
+                process,
+                self.core.house.ids.fresh(),
+                Some(cause.event_id.to_string()),
+            );
+            let parked =
+                self.core.dispatch.order::<letters::State>(&consumer, command.clone(), context);
+            match parked.await {
+                Ok(_) => break,
+                Err(error) => tracing::error!(process, ?error, "a dead letter was not recorded"),
+            }
+            self.core.house.clock.sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(60));
+        }
+        if let Some(lane) = lane {
+            self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(lane.to_owned());
+        }
+    }
+
+    /// Does a letter again, and, once it is done, those that were put behind it.
+    pub(super) async fn redo(self: &Arc<Self>, id: Uuid, letter: &Letter) {
+        if !self.redo_one(id, letter).await {
+            return;
+        }
+        let Some(lane) = letter.lane.clone() else { return };
+        while let Some((id, letter)) = self.next_behind(&lane).await {
+            if !self.redo_one(id, &letter).await {
+                return;
+            }
+        }
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&lane);
+    }
+
+    async fn next_behind(&self, lane: &str) -> Option<(Uuid, Letter)> {
+        let lane = lane.to_owned();
+        let consumer = self.process.name().to_owned();
+        let first = self.core.dispatch.look::<letters::State, _>(&consumer, move |view| {
+            let behind = view.state.letters.iter();
+            behind
+                .filter(|(_, letter)| letter.lane.as_ref() == Some(&lane))
+                .min_by_key(|(_, letter)| letter.nth)
+                .map(|(id, letter)| (*id, letter.clone()))
+        });
+        first.await.ok().flatten()
+    }
+
+    /// True when it is done now.
+    async fn redo_one(self: &Arc<Self>, id: Uuid, letter: &Letter) -> bool {
+        let cause = Cause {
+            position: letter.position,
+            event_id: letter.event_id,
+            at: self.core.house.now(),
+            lane: letter.lane.clone(),
+        };
+        let first_failed_at = self.core.house.now();
+        let done = match &letter.ask {
+            Some(ask) => self.try_ask(ask, id, &cause).await.map_err(|trouble| trouble.text),
+            None => self.reread(letter, &cause).await,
+        };
+        match done {
+            Ok(()) => {
+                let context = Context::system(
+                    self.process.name(),
+                    derive(&["settle", &id.to_string(), &first_failed_at.micros().to_string()]),
+                    Some(letter.event_id.to_string()),
+                );
+                let settle = letters::Command::Settle { id };
+                let consumer = self.process.name().to_owned();
+                let settled =
+                    self.core.dispatch.order::<letters::State>(&consumer, settle, context);
+                match settled.await {
+                    Ok(_) => true,
+                    Err(error) => {
+                        tracing::error!(letter = %id, ?error, "done, but not recorded as settled");
+                        false
+                    }
+                }
+            }
+            Err(error) => {
+                let ask = letter.ask.as_deref().cloned();
+                let attempts = letter.attempts + 1;
+                let trouble = Trouble { ask, error, attempts, first_failed_at };
+                self.park(id, &cause, letter.lane.as_deref(), trouble).await;
+                false
+            }
+        }
+    }
+
+    /// An event that could not be understood is read again, perhaps by a newer program.
+    async fn reread(self: &Arc<Self>, letter: &Letter, cause: &Cause) -> Result<(), String> {
+        let position = holdfast_store::Position(letter.position);
+        let page = self.core.house.store.read_all(position, &Filter::All, 1).await;
+        let page = page.map_err(|error| error.to_string())?;
+        let Some(event) = page.events.first() else { return Err("the event is not there".into()) };
+        let known = fold::understand(&self.core.house, event).await;
+        let known = known.map_err(|error| error.to_string())??;
+        let at = Timestamp::from_micros(event.recorded_at_micros);
+        let asks = known.react(self.process, at, &self.core.house.settings.process);
+        for (index, ask) in asks.iter().enumerate() {
+            let id = self.ask_id(letter.position, index);
+            self.try_ask(ask, id, cause).await.map_err(|trouble| trouble.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// As a text for operators.
+pub(super) fn told(failed: Failed) -> String {
+    match failed {
+        Failed::Refused(refusal, _) => refusal.to_string(),
+        Failed::Rejected(rejection) => rejection.to_string(),
+    }
+}
