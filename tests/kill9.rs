@@ -39,7 +39,8 @@ async fn buy(person: Person, told: Arc<Told>, offset: usize) {
             continue;
         }
         let body = json!({ "order_id": id, "payment_method": method });
-        let paid = person.send(Method::POST, "/payments/confirm", &format!("{key}-pay"), body).await;
+        let paid =
+            person.send(Method::POST, "/payments/confirm", &format!("{key}-pay"), body).await;
         let Ok(answer) = paid else { return };
         if answer.status == 200 {
             told.positions.lock().expect("no panic").push(answer.position());
@@ -82,7 +83,10 @@ async fn a_storm_that_is_cut_off_comes_to_rest_after_a_restart() {
     let positions = told.positions.lock().expect("no panic").clone();
     assert!(positions.len() > 20, "the storm was only {} acknowledgements strong", positions.len());
     for position in &positions {
-        assert!(*position <= head, "position {position} was acknowledged and is lost (head {head})");
+        assert!(
+            *position <= head,
+            "position {position} was acknowledged and is lost (head {head})"
+        );
     }
     for (at, event) in events.iter().enumerate() {
         assert_eq!(event.position.0, at as u64 + 1, "dense");

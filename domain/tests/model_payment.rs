@@ -26,9 +26,13 @@ fn largest() -> Policies {
     policies(OnDecline::KeepHold, LatePayment::TryReacquire)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a search may be told to look further")]
+fn is_full() -> bool {
+    std::env::var("HOLDFAST_MODEL").is_ok_and(|value| value == "full")
+}
+
 fn everything_holds(name: &str, flow: Flow, policies: Policies, faults: u8) {
-    let is_full = std::env::var("HOLDFAST_MODEL").is_ok_and(|value| value == "full");
-    let faults = if is_full { faults + 1 } else { faults };
+    let faults = if is_full() { faults + 1 } else { faults };
     let mut world = World::new(Setting { flow, policies, faults, without: None });
     let name = format!("{name}, {faults} faults");
     search(&mut world, usize::MAX).holds(&name);

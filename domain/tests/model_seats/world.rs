@@ -3,6 +3,9 @@
 //! crash between any two steps, run an attempt beside a paused one, fire timers late, and have a
 //! process owner that wakes up and sends again whatever it had been about to send.
 
+#![expect(clippy::disallowed_types, reason = "tables of a search, whose order nobody sees")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "the stand-in spoils one rule at a time")]
+
 use std::collections::{BTreeMap, HashMap};
 
 use holdfast_domain::payment::Flow;
@@ -130,6 +133,8 @@ pub(crate) enum Action {
 }
 
 type Timers = BTreeMap<TimerKey, (Timestamp, Number)>;
+/// Lists of commands, and timers.
+type Asks = (Vec<Vec<Number>>, Vec<Ask>);
 type Facts = Vec<(reservation::Event, Number)>;
 /// State, command, moment.
 type AnswerKey = (Number, Number, u8);
@@ -150,7 +155,7 @@ pub(crate) struct World {
     map_answers: HashMap<AnswerKey, Answer<seatmap::Event, seatmap::Refusal>>,
     answers: HashMap<AnswerKey, Answer<reservation::Event, reservation::Refusal>>,
     /// For each tab, list of facts, and fact in it: lists of commands, and timers to note.
-    asks: HashMap<(usize, Number, u8), (Vec<Vec<Number>>, Vec<Ask>)>,
+    asks: HashMap<(usize, Number, u8), Asks>,
     /// What customers and attempts ask: what, tab, attempt, tick.
     known: HashMap<(&'static str, usize, usize, u8), Number>,
     fired: HashMap<(Number, TimerKey), Number>,
@@ -445,7 +450,7 @@ impl World {
 
     /// The asks that follow from the n-th fact of a list: lists of commands for this world's
     /// aggregates, and timers.
-    fn asks(&mut self, state: &State, tab: usize, nth: u8) -> &(Vec<Vec<Number>>, Vec<Ask>) {
+    fn asks(&mut self, state: &State, tab: usize, nth: u8) -> &Asks {
         let key = (tab, state.tabs[tab].facts, nth);
         let Self { asks, facts, reservations, commands, .. } = self;
         asks.entry(key).or_insert_with(|| {
@@ -790,10 +795,8 @@ impl World {
                     return Err(format!("tab {tab} holds a seat that is not its own"));
                 }
             }
-            Status::Confirmed if reservation.finalized => {
-                if !mine || seat != SeatStatus::Booked {
-                    return Err(format!("tab {tab} has finalized a seat that is not its own"));
-                }
+            Status::Confirmed if reservation.finalized && !(mine && seat == SeatStatus::Booked) => {
+                return Err(format!("tab {tab} has finalized a seat that is not its own"));
             }
             Status::HoldFailed | Status::HoldExpired | Status::Cancelled if settled && mine => {
                 return Err(format!("tab {tab} has ended and its seat is kept for nobody"));

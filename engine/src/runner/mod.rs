@@ -316,6 +316,11 @@ impl Worker {
         self.progress().checkpoint()
     }
 
+    #[cfg(test)]
+    pub(crate) fn looked_at(&self, position: Position) -> bool {
+        self.progress().looked() >= position
+    }
+
     /// How many timers wait, and when the first is due.
     pub(crate) fn pending_timers(&self) -> (usize, Option<Timestamp>) {
         let timers = self.timers();
