@@ -2,16 +2,8 @@
 
 /// Crates that compute or describe. None of them reads a clock, a disk, a network or randomness with
 /// the features that stand beside it in `Cargo.toml`.
-const ALLOWED: [&str; 8] = [
-    "chrono",
-    "data-encoding",
-    "iso_currency",
-    "schemars",
-    "serde",
-    "sha2",
-    "thiserror",
-    "uuid",
-];
+const ALLOWED: [&str; 8] =
+    ["chrono", "data-encoding", "iso_currency", "schemars", "serde", "sha2", "thiserror", "uuid"];
 
 /// The lines of one section of the manifest.
 fn section(manifest: &'static str, name: &str) -> impl Iterator<Item = &'static str> {

@@ -127,7 +127,9 @@ impl Projecting {
         let (mut claims, mut seats) = (Vec::new(), Vec::new());
         for event in events {
             match &event.event {
-                AnyEvent::Inventory(sku, it) if wanted(Projection::Availability, event.position()) => {
+                AnyEvent::Inventory(sku, it)
+                    if wanted(Projection::Availability, event.position()) =>
+                {
                     claims.extend(Availability::touches(sku, it));
                 }
                 AnyEvent::SeatMap(map, it) if wanted(Projection::SeatMaps, event.position()) => {
@@ -191,7 +193,8 @@ impl Projecting {
             }
             AnyEvent::Payment(id, event) => {
                 if wanted(Projection::Payments) {
-                    let state = self.payment_states.after(store, id, recorded, event).await?.clone();
+                    let state =
+                        self.payment_states.after(store, id, recorded, event).await?.clone();
                     let user = match state.reservation_id {
                         Some(reservation) => self.owner(store, reservation, position).await?,
                         None => None,

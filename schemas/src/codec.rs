@@ -46,6 +46,9 @@ pub trait StoredEvent: Sized {
     /// Every stored name with its current version.
     const NAMES: &'static [(&'static str, u16)];
 
+    /// The Rust names, in the same order; for schemas only, they are never stored.
+    const VARIANTS: &'static [&'static str];
+
     /// Its stored name, `{aggregate}.{event-in-kebab}`.
     fn kind(&self) -> &'static str;
 
@@ -66,6 +69,7 @@ macro_rules! stored {
         impl crate::StoredEvent for $event {
             const NAMES: &'static [(&'static str, u16)] =
                 &[$((concat!($aggregate, ".", $name), $version)),+];
+            const VARIANTS: &'static [&'static str] = &[$(stringify!($variant)),+];
 
             fn kind(&self) -> &'static str {
                 match self {
@@ -89,6 +93,12 @@ macro_rules! stored {
                 match (kind, version) {
                     $((concat!($aggregate, ".", $name), $version) =>
                         $crate::codec::outer(kind, version, stringify!($variant), data),)+
+                    $((concat!($aggregate, ".", $name), _) => $crate::codec::outer(
+                        kind,
+                        $version,
+                        stringify!($variant),
+                        &$crate::upcast::up(kind, version, $version, data)?,
+                    ),)+
                     _ => Err(crate::DecodeError::Unknown { kind: kind.into(), version }),
                 }
             }
@@ -113,27 +123,13 @@ pub(crate) fn inner(event: &impl Serialize, variant: &str) -> Vec<u8> {
 pub(crate) fn outer<E: DeserializeOwned>(
     kind: &str,
     version: u16,
-    variant: &str,
+    variant: &'static str,
     data: &[u8],
 ) -> Result<E, DecodeError> {
-    let fail = |error: serde_json::Error| DecodeError::Payload {
+    crate::variant::read(variant, data).map_err(|error| DecodeError::Payload {
         kind: kind.into(),
         version,
         error: error.to_string(),
-    };
-    let mut bytes = Vec::with_capacity(data.len() + variant.len() + 5);
-    bytes.extend_from_slice(b"{\"");
-    bytes.extend_from_slice(variant.as_bytes());
-    bytes.extend_from_slice(b"\":");
-    bytes.extend_from_slice(data);
-    bytes.push(b'}');
-    serde_json::from_slice(&bytes).or_else(|error| {
-        // A variant without fields is stored as {} and written by serde as its bare name.
-        if data == b"{}" {
-            serde_json::from_slice(format!("\"{variant}\"").as_bytes()).map_err(|_| fail(error))
-        } else {
-            Err(fail(error))
-        }
     })
 }
 

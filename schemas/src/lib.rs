@@ -3,11 +3,18 @@
 //! Rust names may change with taste; what is written here may not. An event is stored as
 //! `(kind, schema_version, JSON)`; this room knows which Rust value that is and back.
 
+mod cloudevents;
 mod codec;
 mod deadletter;
 mod metadata;
 mod names;
+mod topics;
+mod upcast;
+mod variant;
 
+pub use cloudevents::{CloudEvent, Stored, data_schema};
 pub use codec::{AnyEvent, DecodeError, StoredEvent, decode_any};
 pub use deadletter::DeadLetterEvent;
 pub use metadata::{Actor, ActorKind, Metadata};
+pub use names::all_names;
+pub use topics::{Alias, seed_topics};

@@ -4,8 +4,8 @@ use holdfast_domain::{
     inventory, item, limit, notification, payment, reservation, seatmap, ticket,
 };
 
-use crate::DeadLetterEvent;
 use crate::codec::stored;
+use crate::{DeadLetterEvent, StoredEvent};
 
 stored!(reservation::Event, "reservation",
     HoldCreated = "hold-created" 1,
@@ -107,3 +107,19 @@ stored!(DeadLetterEvent, "deadletter",
     Redriven = "redriven" 1,
     Settled = "settled" 1,
 );
+
+/// Every stored name with the version that is written today.
+pub fn all_names() -> impl Iterator<Item = (&'static str, u16)> {
+    fn of<E: StoredEvent>() -> impl Iterator<Item = (&'static str, u16)> {
+        E::NAMES.iter().copied()
+    }
+    of::<reservation::Event>()
+        .chain(of::<payment::Event>())
+        .chain(of::<seatmap::Event>())
+        .chain(of::<inventory::Event>())
+        .chain(of::<limit::Event>())
+        .chain(of::<item::Event>())
+        .chain(of::<ticket::Event>())
+        .chain(of::<notification::Event>())
+        .chain(of::<DeadLetterEvent>())
+}

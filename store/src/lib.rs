@@ -16,6 +16,7 @@ mod filter;
 mod subscription;
 
 pub mod contract;
+pub mod cqrs;
 pub mod embedded;
 pub mod limits;
 pub mod memory;

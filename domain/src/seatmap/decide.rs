@@ -172,7 +172,12 @@ impl State {
             return Err(Refusal::TooLate);
         }
         wanted.check(hall)?;
-        let mut events = self.expirations(hall, &wanted.lapsed);
+        let mut lapsed = wanted.lapsed;
+        if self.locks.contains_key(&lock_id) {
+            // Its earlier life is over, whatever seats that was about.
+            lapsed.insert(Owner::Lock(lock_id));
+        }
+        let mut events = self.expirations(hall, &lapsed);
         events.push(Event::SeatsLocked {
             lock_id: Some(lock_id),
             reservation_id: None,

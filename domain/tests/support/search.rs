@@ -8,7 +8,7 @@
 //! Worlds should be small to copy and to hash: keep aggregates in [`super::interned`] tables and
 //! their numbers in the state.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
@@ -114,7 +114,8 @@ impl Hasher for AsItIs {
 
 /// Visits every state, nearest first, until a rule is broken or `most` states were visited.
 pub(crate) fn search<M: Model>(model: &mut M, most: usize) -> Found {
-    let mut seen: HashSet<u128, BuildHasherDefault<AsItIs>> = HashSet::default();
+    #[expect(clippy::disallowed_types, reason = "millions of look-ups, and never iterated")]
+    let mut seen = std::collections::HashSet::<u128, BuildHasherDefault<AsItIs>>::default();
     // From which state, by its which successor.
     let mut ways: Vec<(u32, u16)> = Vec::new();
     let mut queue: VecDeque<(u32, u32, M::State)> = VecDeque::new();

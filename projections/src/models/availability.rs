@@ -122,6 +122,7 @@ fn is_low(total: i64, sold: i64, available: i64) -> bool {
 
 pub(crate) const AVAILABILITY: Table = Table {
     name: "availability",
+    about: "Pools: how many there are, are held, are committed, were sold, are left. One row a sku. For pools over time `available` counts every claim as if it were for always; see claims.",
     columns: &[
         Column::text("sku"),
         Column::int("total"),
@@ -195,6 +196,7 @@ pub(crate) struct ClaimRow {
 
 pub(crate) const CLAIMS: Table = Table {
     name: "claims",
+    about: "What reservations have claimed of pools, with deadline and period. One row a claim.",
     columns: &[
         Column::text("sku"),
         Column::text("reservation_id"),
@@ -246,7 +248,10 @@ impl Stored for ClaimRow {
             state: row.word()?,
             expires_at: row.opt_time()?,
             epoch: row.int()?,
-            period: row.opt_time()?.zip(row.opt_time()?).map(|(from, until)| Period { from, until }),
+            period: row
+                .opt_time()?
+                .zip(row.opt_time()?)
+                .map(|(from, until)| Period { from, until }),
         })
     }
 }

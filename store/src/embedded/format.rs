@@ -35,7 +35,7 @@ pub(crate) const SEAL_LEN: usize = FRAME_HEADER_LEN + SEAL_BODY_LEN + TRAILER_LE
 pub(crate) const SECTOR: u64 = 512;
 
 const _: () = assert!(SEAL_LEN == 72);
-const _: () = assert!(HEADER_LEN as u64 % SECTOR == 0);
+const _: () = assert!((HEADER_LEN as u64).is_multiple_of(SECTOR));
 
 /// What stands in a segment's header page.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -266,6 +266,7 @@ impl FrameBuilder {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
     use crate::Expected;

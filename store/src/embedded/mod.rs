@@ -18,12 +18,14 @@ mod reader;
 mod recovery;
 mod scan;
 pub mod sim;
+mod tail;
 mod twins;
 mod verify;
 mod view;
 mod writer;
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests;
 
 use std::path::Path;
@@ -37,7 +39,8 @@ use uuid::Uuid;
 
 pub use disk::{Access, Disk, DiskFile, DiskLock, RealDisk};
 pub use options::{
-    DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, MOST_SEGMENT_BYTES, OpenError, Options,
+    DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, Lab, MOST_SEGMENT_BYTES, OpenError,
+    Options,
 };
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
@@ -96,7 +99,7 @@ impl Embedded {
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
         let recovery::Opened { log, view, lock, recovery } = recovery::recover(&disk, &options)?;
         let store_id = log.place.store_id.expect("an open log has an id");
-        let (told, head) = watch::channel(Position(view.head()));
+        let (told, head) = watch::channel(Position(view.visible()));
         let (queue, orders) = mpsc::channel(QUEUE_APPENDS);
         let writer = Writer {
             log,
@@ -120,6 +123,15 @@ impl Embedded {
     /// What the store is and holds.
     pub fn info(&self) -> StoreInfo {
         info(self.store_id, &self.view, &*self.disk)
+    }
+
+    /// Why nothing will be appended any more before the log is opened again: a write or a sync has
+    /// failed. None while all is well, and while the disk is merely full.
+    pub fn stopped(&self) -> Option<String> {
+        match self.view.trouble()? {
+            Trouble::Full => None,
+            Trouble::Stopped(reason) => Some(reason),
+        }
     }
 
     /// Ends the store: appends that wait are done and answered, later ones are refused, the
@@ -157,7 +169,7 @@ fn info(store_id: Uuid, view: &View, disk: &dyn Disk) -> StoreInfo {
         segments,
         bytes,
         streams: view.streams(),
-        head: Position(view.head()),
+        head: Position(view.visible()),
         free_bytes: disk.free_bytes().ok(),
     }
 }

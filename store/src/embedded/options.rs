@@ -32,8 +32,23 @@ pub struct Options {
     /// Whether segments are prepared in a thread of their own. A simulation, which wants the same
     /// order of operations each time, says no.
     pub prepare_in_background: bool,
+    /// For the log's own tests.
+    #[doc(hidden)]
+    pub lab: Lab,
+}
+
+/// What only the log's own tests may change.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Lab {
     pub(crate) least_segment_bytes: u64,
     pub(crate) twins: Twins,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self { least_segment_bytes: LEAST_SEGMENT_BYTES, twins: Twins::default() }
+    }
 }
 
 impl Default for Options {
@@ -44,15 +59,14 @@ impl Default for Options {
             clock: Clock::system(),
             entropy: Entropy::system(),
             prepare_in_background: true,
-            least_segment_bytes: LEAST_SEGMENT_BYTES,
-            twins: Twins::default(),
+            lab: Lab::default(),
         }
     }
 }
 
 impl Options {
     pub(crate) fn segment_bytes(&self) -> u64 {
-        self.segment_bytes.clamp(self.least_segment_bytes, MOST_SEGMENT_BYTES)
+        self.segment_bytes.clamp(self.lab.least_segment_bytes, MOST_SEGMENT_BYTES)
     }
 }
 

@@ -50,7 +50,7 @@ impl Reader {
         step(&*disk, &view, &mut place)?;
         check_names(&listed, &place)?;
         let store_id = place.store_id.ok_or(OpenError::NoLog)?;
-        let head = watch::Sender::new(Position(view.head()));
+        let head = watch::Sender::new(Position(view.visible()));
         Ok(Self { disk, view, store_id, place: Mutex::new(place), head })
     }
 
@@ -65,7 +65,7 @@ impl Reader {
         });
         let (stepped, next) = stepped.await.map_err(std::io::Error::other)?;
         *place = next;
-        let head = Position(self.view.head());
+        let head = Position(self.view.visible());
         self.head.send_if_modified(|told| std::mem::replace(told, head) != head);
         stepped.map(|()| head)
     }
@@ -78,6 +78,11 @@ impl Reader {
             }
             tokio::time::sleep(every).await;
         }
+    }
+
+    /// Where an event stands on the disk: the file name of its segment, the offset of its frame.
+    pub fn locate(&self, position: Position) -> Option<(String, u64)> {
+        self.view.locate(position.0)
     }
 
     /// What the store is and holds.

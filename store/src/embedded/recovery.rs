@@ -8,9 +8,8 @@ use super::disk::{Access, Disk, DiskLock, read_up_to};
 use super::format::{FRAME_HEADER_LEN, HEADER_LEN, u32_at};
 use super::log::{Log, WriteError, adopt_prepared};
 use super::prepare::{Preparer, UNFINISHED};
-use super::scan::{
-    Met, Place, Segment, Stop, Tail, begun_without_seal, check_names, judge_tail, walk,
-};
+use super::scan::{Met, Place, Segment, Stop, check_names, walk};
+use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::{Twin, Twins};
 use super::view::View;
 use super::{OpenError, Options};
@@ -49,7 +48,7 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened, OpenError> {
-    let twins = options.twins;
+    let twins = options.lab.twins;
     disk.make_dir()?;
     let lock = disk.lock()?.ok_or(OpenError::InUse)?;
     let listed = disk.list()?;
@@ -106,7 +105,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
         })?;
         view.add_segment(segment);
     }
-    let recovery = Recovery { events: view.head(), torn };
+    let recovery = Recovery { events: view.visible(), torn };
     tracing::info!(events = recovery.events, segments = view.segments().0, "the log is open");
     Ok(Opened { log, view, lock, recovery })
 }

@@ -106,7 +106,8 @@ impl View {
         index.visible = index.head;
     }
 
-    pub(crate) fn head(&self) -> u64 {
+    /// Position of the last event that readers see.
+    pub(crate) fn visible(&self) -> u64 {
         self.index().visible
     }
 
@@ -123,6 +124,16 @@ impl View {
     }
 
     /// The version of a stream's last event.
+    /// The segment and the offset of the frame that holds a position.
+    pub(crate) fn locate(&self, position: u64) -> Option<(String, u64)> {
+        let index = self.index();
+        if position == 0 || position > index.head {
+            return None;
+        }
+        let frame = &index.frames[index.frame_at(position)];
+        Some((index.segments[frame.segment as usize].name(), u64::from(frame.offset)))
+    }
+
     pub(crate) fn version(&self, stream: &StreamId) -> Option<u64> {
         (self.index().versions(stream).len() as u64).checked_sub(1)
     }

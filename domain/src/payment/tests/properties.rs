@@ -227,6 +227,9 @@ fn every_order(state: &State, left: &mut [(u8, &Command)], ends: &mut Vec<State>
     schedules
 }
 
+/// Its name, how it begins, what is then said of which attempt, and how it ends.
+type History = (&'static str, State, [(u16, Word); 5], Status);
+
 /// P13 of PROMISES.md: 113,400 schedules for each history.
 #[test]
 fn words_in_any_order_and_twice_reach_the_same_end() {
@@ -240,7 +243,7 @@ fn words_in_any_order_and_twice_reach_the_same_end() {
     let no = |r#try| Word::VoidRefused { code: "no".into(), r#try };
     let bank = Word::Chargeback { amount: eur(100) };
     let open = session(Some(Action::Redirect));
-    let histories: Vec<(&str, State, [(u16, Word); 5], Status)> = vec![
+    let histories: [History; 5] = [
         (
             "a hosted payment",
             given(&[initiate_hosted(1)]),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::sim::SimDisk;
-use super::{Embedded, OpenError, Options};
+use super::{Embedded, Lab, OpenError, Options};
 use crate::contract::{batch, event, everything};
 use crate::{AppendError, EventStore, Expected, Position, StreamAppend};
 
@@ -21,7 +21,7 @@ use crate::{AppendError, EventStore, Expected, Position, StreamAppend};
 pub(super) fn tiny(segment_bytes: u64) -> Options {
     Options {
         segment_bytes,
-        least_segment_bytes: 4096,
+        lab: Lab { least_segment_bytes: 4096, ..Lab::default() },
         prepare_in_background: false,
         ..Options::default()
     }

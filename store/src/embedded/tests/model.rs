@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn name(stream: u8) -> StreamId {
-    StreamId::new(format!("{}-{stream}", if stream % 2 == 0 { "even" } else { "odd" }))
+    StreamId::new(format!("{}-{stream}", if stream.is_multiple_of(2) { "even" } else { "odd" }))
 }
 
 fn batches(append: &[(u8, Expected, Vec<usize>)]) -> Vec<StreamAppend> {

@@ -14,7 +14,9 @@ use crate::{EventStore, Expected};
 const SEGMENT: u64 = 12 << 10;
 
 fn without(twin: Twin) -> Options {
-    Options { twins: Twins::without(twin), ..tiny(SEGMENT) }
+    let mut options = tiny(SEGMENT);
+    options.lab.twins = Twins::without(twin);
+    options
 }
 
 fn with_all() -> Options {

@@ -1,0 +1,75 @@
+//! The GraphQL door. `contract.graphql` is what it promises; the published SDL is what it has.
+
+mod audit;
+mod common;
+pub(crate) mod http;
+mod input;
+mod item;
+pub(crate) mod limits;
+mod loaders;
+mod mutation;
+mod notification;
+mod payment;
+mod query;
+mod refusal;
+mod reservation;
+mod scalars;
+mod seatmap;
+mod subscription;
+mod ticket;
+pub(crate) mod ws;
+
+use std::sync::Arc;
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Request, Schema};
+
+use crate::config::Limits;
+use crate::door::Door;
+use crate::who::Who;
+
+pub(crate) use scalars::position as read_position;
+
+type Built = Schema<query::Query, mutation::Mutation, subscription::Subscription>;
+
+/// The schema with what its resolvers lean on.
+#[derive(Clone)]
+pub(crate) struct GraphQl {
+    pub(crate) door: Arc<Door>,
+    pub(crate) schema: Built,
+}
+
+fn build(
+    limits: &Limits,
+) -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
+    Schema::build(query::Query, mutation::Mutation, subscription::Subscription)
+        .register_output_type::<refusal::Refusal>()
+        // Judged by `limits` first, which knows introspection from the rest; these are the second wall.
+        .limit_depth(limits.graphql_depth.max(limits::INTROSPECTION_DEPTH))
+        .limit_recursive_depth(64)
+        .limit_complexity(limits.graphql_complexity)
+        .limit_directives(limits.graphql_directives)
+        .disable_suggestions()
+}
+
+impl GraphQl {
+    pub(crate) fn new(door: Arc<Door>) -> Self {
+        let schema = build(&door.config.limits).data(door.clone()).finish();
+        Self { door, schema }
+    }
+
+    /// What resolvers find with a request.
+    fn with_data(&self, request: Request, who: &Who) -> Request {
+        let rows = loaders::Rows(self.door.reads.clone());
+        request.data(who.clone()).data(DataLoader::new(rows, tokio::spawn))
+    }
+}
+
+/// The schema definition that is published under `schemas/graphql`.
+pub fn sdl() -> String {
+    let options = async_graphql::SDLExportOptions::new()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items();
+    build(&Limits::default()).finish().sdl_with_options(options)
+}

@@ -1,0 +1,227 @@
+//! The command line: what can be asked for, and how it is explained.
+//!
+//! Results go to standard output, logs and bars to standard error. [`crate::exit`] has the codes.
+
+mod logs;
+mod progress;
+mod rebuild;
+mod replay;
+pub(crate) mod token;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Sources, StoreChoice, keys};
+use crate::exit::{self, Ending};
+
+const ABOUT: &str = "\
+Holdfast sells finite things exactly once: seats, vehicles, stock.
+
+It is one program with nothing beside it: an append-only log of events, read models, GraphQL and \
+REST doors, and a sandbox payment gateway. Every change is an event in the log; everything else is \
+derived from it and can be rebuilt.";
+
+const EXAMPLES: &str = "\
+Examples:
+  holdfast serve --demo                     try it: a hall, a stadium, products, demo users
+  holdfast token --role OPERATOR --user me  an access token for scripts
+  holdfast replay reservation-018f…         what happened to one reservation, and why
+  holdfast verify                           is the log whole, was nothing sold twice?
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the store is damaged or poisoned,
+4 the data directory is in use.
+
+Configuration: one TOML file (--config), and every key as HOLDFAST__SECTION__KEY.
+`holdfast config` prints every key with its meaning, its value and where that comes from.";
+
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// Read this TOML file; see `holdfast config` for the keys
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where log, read models and keys live [default: ./holdfast-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Where events are recorded: embedded:DIR, memory: (postgres:// and kurrentdb:// come later)
+    #[arg(long, global = true, value_name = "URL")]
+    store: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the engine with all its doors
+    ///
+    /// Needs no arguments: embedded log and read models in ./holdfast-data, HTTP on 127.0.0.1:8080,
+    /// sandbox payment gateway. The first line on standard output says that it is ready, and where:
+    ///
+    ///   holdfast ready http=http://127.0.0.1:8080
+    ///
+    /// SIGTERM and SIGINT finish what is under way (at most 10 s) and end with code 0.
+    #[command(after_help = "\
+Examples:
+  holdfast serve --demo                       a shop to play with; tokens on standard error
+  holdfast serve --listen 127.0.0.1:0         any free port; the ready line names it
+  HOLDFAST__HOLDS__HOLD_TTL=2s holdfast serve   holds of two seconds, to watch them expire")]
+    Serve(ServeArgs),
+    /// Print an access token signed with the data directory's key
+    ///
+    /// Works while a server runs on the directory. Prints the token alone, so that it can be used
+    /// in $(…).
+    #[command(after_help = "\
+Example:
+  curl -H \"Authorization: Bearer $(holdfast token --role AUDITOR --user me)\" \\
+       http://127.0.0.1:8080/events")]
+    Token(token::TokenArgs),
+    /// Print events in order, with who asked and what caused them
+    ///
+    /// Works beside a running server; the log is opened read-only.
+    #[command(after_help = "\
+Examples:
+  holdfast replay                                     the whole log
+  holdfast replay seatmap-hall --format jsonl | jq .  one seat map, as JSON lines
+  holdfast replay --as-of 2026-11-21T12:00:00Z        what was known at noon
+  holdfast replay --follow --format cloudevents       and what comes, as CloudEvents")]
+    Replay(replay::ReplayArgs),
+    /// Walk every frame, checksum and hash, then the business invariants
+    ///
+    /// No seat or unit owned twice, claims within capacity, captured = kept + refunded, every hold
+    /// ended or in time. Works beside a running server. Names each offence with segment, offset and
+    /// position. Ends with code 3 when the log is damaged, with 1 when a business invariant is broken.
+    Verify(verify::VerifyArgs),
+    /// Rebuild read models from the log
+    ///
+    /// Rebuilds beside the rows that are there, then swaps. Nothing of the log is touched. The
+    /// directory must not be in use by a server.
+    #[command(after_help = "\
+Examples:
+  holdfast rebuild seatmaps
+  holdfast rebuild --all")]
+    Rebuild(rebuild::RebuildArgs),
+    /// Print the effective configuration: every key, its meaning, its value, where it comes from
+    ///
+    /// Secrets are masked. What is printed is TOML and can be used as a configuration file.
+    Config,
+}
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where HTTP listens; port 0 asks for any free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Load a demo catalogue once and print demo users' tokens; refuses other than loopback listeners
+    #[arg(long)]
+    demo: bool,
+}
+
+/// The whole program.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::load(&sources(&cli)) {
+        Ok(config) => config,
+        Err(problems) => return exit::end(Err(problems.into())),
+    };
+    if let StoreChoice::NotYet { url, comes_with } = config.store()
+        && !matches!(cli.command, Command::Config)
+    {
+        let why = format!(
+            "--store {url} comes with {comes_with}; this version has embedded: and memory:"
+        );
+        return exit::end(Err(Ending::Usage(why).into()));
+    }
+    if let Command::Config = cli.command {
+        return exit::end(print(&config.to_string()));
+    }
+    let serving = matches!(cli.command, Command::Serve(_));
+    if let Err(error) = logs::start(&config, serving) {
+        return exit::end(Err(error));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::end(Err(error.into())),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => crate::serve::run(config, args.demo).await,
+            Command::Token(args) => token::run(&config, args).await,
+            Command::Replay(args) => replay::run(&config, args).await,
+            Command::Verify(args) => verify::run(&config, &args).await,
+            Command::Rebuild(args) => rebuild::run(&config, args).await,
+            Command::Config => Ok(()),
+        }
+    });
+    // Whatever still waits for a disk or a socket is not waited for.
+    runtime.shutdown_background();
+    exit::end(result)
+}
+
+fn sources(cli: &Cli) -> Sources {
+    let mut flags = Vec::new();
+    let mut flag = |name, key, value: &Option<String>| {
+        flags.extend(value.clone().map(|value| (name, key, value)));
+    };
+    flag("--data-dir", &keys::DATA_DIR, &cli.common.data_dir);
+    flag("--store", &keys::STORE, &cli.common.store);
+    if let Command::Serve(args) = &cli.command {
+        flag("--listen", &keys::HTTP_LISTEN, &args.listen);
+    }
+    Sources { file: cli.common.config.clone(), environment: std::env::vars_os().collect(), flags }
+}
+
+/// Prints a result. Whoever has stopped reading (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written?),
+    }
+}
+
+/// Where the embedded log is; other stores have nothing that could be read from outside.
+pub(crate) fn log_directory(config: &Config) -> anyhow::Result<PathBuf> {
+    match config.store() {
+        StoreChoice::Embedded { directory } => Ok(directory),
+        StoreChoice::Memory => Err(Ending::Usage(
+            "--store memory: has no log that outlives its server; name an embedded: one".into(),
+        )
+        .into()),
+        StoreChoice::NotYet { url, comes_with } => {
+            Err(Ending::Usage(format!("--store {url} comes with {comes_with}")).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_put_together_rightly() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_takes_the_common_flags() {
+        for command in ["serve", "replay", "verify", "config"] {
+            let args =
+                ["holdfast", command, "--config", "f", "--data-dir", "d", "--store", "memory:"];
+            let cli = Cli::try_parse_from(args).expect(command);
+            assert_eq!(sources(&cli).flags.len(), 2, "{command}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! How the program ends: one table of exit codes, and which error means which.
+//!
+//! | code | means |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed |
+//! | 2 | wrong usage or configuration |
+//! | 3 | the store is damaged or poisoned |
+//! | 4 | the data directory is in use |
+
+use std::process::ExitCode;
+
+use holdfast_store::ReadError;
+use holdfast_store::embedded::OpenError;
+
+use crate::config::Problems;
+
+/// Endings that no other error tells.
+#[derive(Debug, thiserror::Error)]
+pub enum Ending {
+    /// What was asked cannot be done like that.
+    #[error("{0}")]
+    Usage(String),
+    /// The store is not what was written.
+    #[error("{0}")]
+    Damaged(String),
+    /// The store took a write whose outcome is unknown, and takes no more.
+    #[error("the store is stopped: {0}; start again to find out what was recorded")]
+    Poisoned(String),
+}
+
+/// The exit code of an error: the first cause in the chain that has one decides.
+pub fn code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(code_of).unwrap_or(1)
+}
+
+fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(ending) = cause.downcast_ref::<Ending>() {
+        return Some(match ending {
+            Ending::Usage(_) => 2,
+            Ending::Damaged(_) | Ending::Poisoned(_) => 3,
+        });
+    }
+    if cause.is::<Problems>() {
+        return Some(2);
+    }
+    if let Some(error) = cause.downcast_ref::<OpenError>() {
+        return Some(match error {
+            OpenError::InUse => 4,
+            OpenError::Damaged(_) => 3,
+            OpenError::NewerFormat { .. } | OpenError::NoLog | OpenError::Io(_) => 1,
+        });
+    }
+    match cause.downcast_ref::<ReadError>() {
+        Some(ReadError::Damaged { .. }) => Some(3),
+        Some(ReadError::Io(_) | ReadError::Closed) => Some(1),
+        None => None,
+    }
+}
+
+/// Ends with what came of it, and tells the person at the terminal.
+pub(crate) fn end(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("holdfast: {error:#}");
+            ExitCode::from(code(&error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn the_cause_decides_however_it_is_wrapped() {
+        let wrapped = |error: OpenError| {
+            let result: Result<(), _> = Err(error);
+            code(&result.context("opening the log").expect_err("an error"))
+        };
+        assert_eq!(wrapped(OpenError::InUse), 4);
+        assert_eq!(wrapped(OpenError::NoLog), 1);
+        assert_eq!(code(&Ending::Poisoned("disk".into()).into()), 3);
+        assert_eq!(code(&Problems(vec![]).into()), 2);
+        assert_eq!(code(&anyhow::anyhow!("anything")), 1);
+    }
+}

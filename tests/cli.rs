@@ -1,0 +1,297 @@
+//! The command line: exit codes, and messages that say what to do.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+fn run(args: &[&str], settings: &[(&str, &str)]) -> Output {
+    let directory = tempfile::tempdir().expect("a directory");
+    run_in(directory.path(), args, settings)
+}
+
+fn run_in(directory: &std::path::Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(binary());
+    command.args(args).current_dir(directory).envs(settings.iter().copied());
+    command.output().expect("the binary runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_teaches() {
+    for command in ["serve", "token", "replay", "verify", "rebuild", "config"] {
+        let output = run(&[command, "--help"], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        let help = out(&output);
+        for word in ["--config", "--data-dir", "--store"] {
+            assert!(help.contains(word), "{command} --help names {word}");
+        }
+    }
+    let help = out(&run(&["--help"], &[]));
+    assert!(help.contains("Exit codes") && help.contains("serve --demo"), "{help}");
+}
+
+#[test]
+fn wrong_usage_ends_with_two() {
+    for args in [
+        &["juggle"][..],
+        &[],
+        &["serve", "--listen", "nowhere"],
+        &["token", "--role", "KING", "--user", "me"],
+        &["token", "--role", "ADMIN", "--user", "two words"],
+        &["token", "--role", "ADMIN", "--user", "me", "--ttl", "soon"],
+        &["replay", "--as-of", "noon"],
+        &["rebuild"],
+        &["rebuild", "weather"],
+        &["verify", "--store", "memory:"],
+    ] {
+        let output = run(args, &[]);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", err(&output));
+        assert!(out(&output).is_empty(), "{args:?} prints nothing on standard output");
+    }
+}
+
+#[test]
+fn every_mistake_in_the_configuration_is_told_at_once_and_nothing_is_opened() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("h.toml"), "[holds]\nhold_ttl = \"1ms\"\ncolour = 1\n")
+        .expect("written");
+    let settings = [
+        ("HOLDFAST__HTTP__LISTN", "x"),
+        ("HOLDFAST__LOG__SEGMENT_BYTES", "1"),
+        ("HOLDFAST_BIN_X", "y"),
+    ];
+    let output = run_in(directory.path(), &["serve", "--config", "h.toml"], &settings);
+    assert_eq!(output.status.code(), Some(2));
+    let text = err(&output);
+    for word in ["hold_ttl", "holds.colour", "HTTP__LISTN", "http.listen", "log.segment_bytes"] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert!(!text.contains("HOLDFAST_BIN_X"));
+    assert!(!directory.path().join("holdfast-data").exists(), "nothing was opened");
+}
+
+#[test]
+fn stores_that_come_later_say_what_brings_them() {
+    for (store, word) in [
+        ("postgres://me:hush@h/db", "postgres"),
+        ("kurrentdb://h:2113", "kurrentdb"),
+        ("esdb://h", "kurrentdb"),
+    ] {
+        let output = run(&["serve", "--store", store], &[]);
+        assert_eq!(output.status.code(), Some(2));
+        let text = err(&output);
+        assert!(text.contains(&format!("feature `{word}`")) && !text.contains("hush"), "{text}");
+    }
+}
+
+#[test]
+fn the_configuration_is_shown_with_its_origins_and_can_be_used_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = [
+        ("HOLDFAST__HOLDS__HOLD_TTL", "2s"),
+        ("HOLDFAST__SANDBOX__WEBHOOK_SECRETS", "very-secret"),
+    ];
+    let output = run_in(directory.path(), &["config", "--data-dir", "there"], &settings);
+    assert_eq!(output.status.code(), Some(0));
+    let text = out(&output);
+    assert!(
+        text.contains("hold_ttl = \"2s\"") && text.contains("HOLDFAST__HOLDS__HOLD_TTL"),
+        "{text}"
+    );
+    assert!(text.contains("data_dir = \"there\"") && text.contains("--data-dir"), "{text}");
+    assert!(!text.contains("very-secret"));
+    std::fs::write(directory.path().join("h.toml"), &text).expect("written");
+    let again = run_in(directory.path(), &["config", "--config", "h.toml"], &[]);
+    assert_eq!(again.status.code(), Some(0), "{}", err(&again));
+    assert!(!directory.path().join("there").exists());
+}
+
+#[test]
+fn a_log_that_is_not_there_cannot_be_read() {
+    for command in ["replay", "verify"] {
+        let output = run(&[command, "--data-dir", "nowhere"], &[]);
+        assert_eq!(output.status.code(), Some(1), "{command}: {}", err(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_in_use_ends_with_four_and_can_be_read_all_the_same() {
+    let house = House::start(&[]).await;
+    publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
+    for args in [&["serve"][..], &["rebuild", "--all"]] {
+        let output = house.command(args).output().expect("runs");
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {}", err(&output));
+    }
+    let output = house.command(&["verify"]).output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(out(&output).contains("all is well"), "{}", out(&output));
+    let replayed = house.command(&["replay", "--format", "jsonl"]).output().expect("runs");
+    let told = house.auditor().get("/events").await.expect(200).text;
+    assert_eq!(out(&replayed), told, "replay and GET /events print the same lines");
+
+    let token = house.command(&["token", "--role", "SUPER_ADMIN", "--user", "root"]).output();
+    let token = out(&token.expect("runs"));
+    assert_eq!(token.lines().count(), 1, "the token alone");
+    let mut person = house.stranger();
+    person.token = Some(token.trim().to_owned());
+    person.get("/events").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_told_in_every_format_and_up_to_any_moment() {
+    let house = House::start(&[]).await;
+    publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
+    let ada = house.customer("ada");
+    for seat in ["A-1-1", "A-1-2", "A-1-3"] {
+        ada.post("/api/v1/seats/lock", json!({ "seatMapId": "hall", "seatIds": [seat] }))
+            .await
+            .expect(200);
+    }
+    let replay = |args: &[&str]| {
+        let output = house.command(&[&["replay"], args].concat()).output().expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", err(&output));
+        out(&output)
+    };
+    let lines = |text: &str| -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    };
+    let all = lines(&replay(&["--format", "jsonl"]));
+    assert_eq!(all.len(), 4);
+    for field in [
+        "id",
+        "position",
+        "stream",
+        "streamVersion",
+        "type",
+        "schemaVersion",
+        "occurredAt",
+        "recordedAt",
+        "actor",
+        "correlationId",
+        "causationId",
+        "data",
+    ] {
+        assert!(all[1].get(field).is_some(), "{field} in {}", all[1]);
+    }
+    assert_eq!(all[1]["actor"], "user:ada");
+    assert_eq!(lines(&replay(&["--format", "jsonl", "--from", "3"]))[0]["position"], "3");
+    assert_eq!(lines(&replay(&["--format", "jsonl", "--as-of", "2"])).len(), 2);
+    let moment = all[2]["recordedAt"].as_str().expect("a moment");
+    assert_eq!(lines(&replay(&["--format", "jsonl", "--as-of", moment])).len(), 3);
+    let clouds = lines(&replay(&["seatmap-hall", "--format", "cloudevents"]));
+    assert_eq!(clouds[1]["type"], "dev.holdfast.seatmap.seats-locked.v1");
+    let text = replay(&["seatmap-hall"]);
+    assert!(text.contains("seatmap.seats-locked  by user:ada"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_byte_ends_with_three_and_names_its_place() {
+    let mut house = House::start(&[]).await;
+    publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
+    let ada = house.customer("ada");
+    for seat in ["A-1-1", "A-1-2", "A-1-3"] {
+        ada.post("/api/v1/seats/lock", json!({ "seatMapId": "hall", "seatIds": [seat] }))
+            .await
+            .expect(200);
+    }
+    assert_eq!(house.stop().code(), Some(0));
+    let segment = house.data().join("log/0000000001.seg");
+    let mut bytes = std::fs::read(&segment).expect("the segment");
+    let at =
+        bytes.windows(7).position(|bytes| bytes == b"A-1-1\"]").expect("the first lock is there");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    for args in [&["serve"][..], &["verify"], &["verify", "--quick"]] {
+        let output = house.command(args).output().expect("runs");
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {}", err(&output));
+        let text = err(&output);
+        for word in ["0000000001.seg", "offset", "position 2"] {
+            assert!(text.contains(word), "{args:?}: {word} in {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn read_models_are_rebuilt_from_the_log() {
+    let mut house = House::start(&[]).await;
+    publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
+    let ada = house.customer("ada");
+    let body = json!({ "seatMapId": "hall", "seatIds": ["A-1-1"] });
+    ada.post("/api/v1/bookings", body).await.expect(201);
+    assert_eq!(house.stop().code(), Some(0));
+    for args in [&["rebuild", "seatmaps"][..], &["rebuild", "--all"]] {
+        let output = house.command(args).output().expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", err(&output));
+    }
+    // Gone altogether, they come back by themselves.
+    for name in ["read.sqlite", "read.sqlite-wal", "read.sqlite-shm"] {
+        let _ = std::fs::remove_file(house.data().join(name));
+    }
+    let house = house.again().await;
+    let stranger = house.stranger();
+    eventually("the map is there again", || async {
+        let query = "{ seatMap(id: \"hall\") { counts { free locked } } }";
+        let map = stranger.query(query, json!({})).await;
+        (map["seatMap"]["counts"] == json!({ "free": 4, "locked": 1 })).then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn a_demo_is_only_shown_to_this_machine() {
+    let output = run(&["serve", "--demo", "--listen", "0.0.0.0:0"], &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    assert!(err(&output).contains("loopback"), "{}", err(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_is_loaded_once() {
+    let mut house = House::start_with(&[], &["--demo"]).await;
+    let stranger = house.stranger();
+    let count = async |person: &Person, id: &str| {
+        let query = "query($id: ID!) { seatMap(id: $id) { counts { free } } }";
+        let counts = person.query(query, json!({ "id": id })).await;
+        counts["seatMap"]["counts"]["free"].as_i64()
+    };
+    eventually("the hall", || async {
+        count(&stranger, "hall").await.filter(|free| *free == 2_000)
+    })
+    .await;
+    eventually("the stadium", || async {
+        count(&stranger, "stadium").await.filter(|free| *free == 50_000)
+    })
+    .await;
+    let logs = house.logs();
+    for user in ["customer@demo", "operator@demo", "auditor@demo", "analyst@demo", "admin@demo"] {
+        let line = logs.lines().find(|line| line.starts_with(user)).expect(user);
+        let token = line.split_whitespace().last().expect("a token");
+        let mut person = house.stranger();
+        person.token = Some(token.into());
+        let me = person.query("{ me { id } }", json!({})).await;
+        assert_eq!(me["me"]["id"], user);
+    }
+    let before = recorded(&house).await.len();
+    assert_eq!(house.stop().code(), Some(0));
+    let mut house = house.again().await;
+    assert_eq!(recorded(&house).await.len(), before, "the second start loads nothing new");
+    assert_eq!(house.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_polite_signals_end_with_zero() {
+    for signal in ["TERM", "INT"] {
+        let mut house = House::start(&[]).await;
+        kill(house.pid(), signal);
+        assert_eq!(house.wait(Duration::from_secs(12)).code(), Some(0), "SIG{signal}");
+    }
+}
