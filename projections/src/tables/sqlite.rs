@@ -255,8 +255,11 @@ fn create_table(table: &Table, name: &str) -> String {
         })
         .collect();
     let key: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
+    // SQLite keeps the comment: whoever asks the file for its tables reads what they hold.
     format!(
-        "CREATE TABLE IF NOT EXISTS {name} (\n{}    PRIMARY KEY ({})\n) STRICT, WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS {name} (\n    -- {}\n{}    PRIMARY KEY ({})\n\
+         ) STRICT, WITHOUT ROWID",
+        table.about,
         columns.concat(),
         key.join(", "),
     )
@@ -336,7 +339,7 @@ mod tests {
         );
         let tables = Projection::ALL.into_iter().flat_map(|it| it.tables().iter().copied());
         for table in tables.chain([&CHECKPOINTS, &REBUILDS, &PARKED]) {
-            text += &format!("\n-- {}\n{};\n", table.about, create_table(table, table.name));
+            text += &format!("\n{};\n", create_table(table, table.name));
             for index in table.indexes {
                 text += &format!("{};\n", create_index(index, index.name, table.name));
             }
