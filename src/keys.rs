@@ -31,5 +31,6 @@ async fn seed(side: &Side, name: &str) -> anyhow::Result<[u8; 32]> {
     let mut fresh = [0; 32];
     getrandom::fill(&mut fresh).context("the system has no random bytes")?;
     let kept = side.secret(name, || fresh.to_vec()).await?;
-    kept.try_into().map_err(|_| anyhow::anyhow!("the key {name} in side.sqlite is not 32 bytes long"))
+    kept.try_into()
+        .map_err(|_| anyhow::anyhow!("the key {name} in side.sqlite is not 32 bytes long"))
 }

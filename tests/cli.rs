@@ -65,8 +65,11 @@ fn every_mistake_in_the_configuration_is_told_at_once_and_nothing_is_opened() {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("h.toml"), "[holds]\nhold_ttl = \"1ms\"\ncolour = 1\n")
         .expect("written");
-    let settings =
-        [("HOLDFAST__HTTP__LISTN", "x"), ("HOLDFAST__LOG__SEGMENT_BYTES", "1"), ("HOLDFAST_BIN_X", "y")];
+    let settings = [
+        ("HOLDFAST__HTTP__LISTN", "x"),
+        ("HOLDFAST__LOG__SEGMENT_BYTES", "1"),
+        ("HOLDFAST_BIN_X", "y"),
+    ];
     let output = run_in(directory.path(), &["serve", "--config", "h.toml"], &settings);
     assert_eq!(output.status.code(), Some(2));
     let text = err(&output);
@@ -79,7 +82,11 @@ fn every_mistake_in_the_configuration_is_told_at_once_and_nothing_is_opened() {
 
 #[test]
 fn stores_that_come_later_say_what_brings_them() {
-    for (store, word) in [("postgres://me:hush@h/db", "postgres"), ("kurrentdb://h:2113", "kurrentdb"), ("esdb://h", "kurrentdb")] {
+    for (store, word) in [
+        ("postgres://me:hush@h/db", "postgres"),
+        ("kurrentdb://h:2113", "kurrentdb"),
+        ("esdb://h", "kurrentdb"),
+    ] {
         let output = run(&["serve", "--store", store], &[]);
         assert_eq!(output.status.code(), Some(2));
         let text = err(&output);
@@ -90,12 +97,17 @@ fn stores_that_come_later_say_what_brings_them() {
 #[test]
 fn the_configuration_is_shown_with_its_origins_and_can_be_used_again() {
     let directory = tempfile::tempdir().expect("a directory");
-    let settings =
-        [("HOLDFAST__HOLDS__HOLD_TTL", "2s"), ("HOLDFAST__SANDBOX__WEBHOOK_SECRETS", "very-secret")];
+    let settings = [
+        ("HOLDFAST__HOLDS__HOLD_TTL", "2s"),
+        ("HOLDFAST__SANDBOX__WEBHOOK_SECRETS", "very-secret"),
+    ];
     let output = run_in(directory.path(), &["config", "--data-dir", "there"], &settings);
     assert_eq!(output.status.code(), Some(0));
     let text = out(&output);
-    assert!(text.contains("hold_ttl = \"2s\"") && text.contains("HOLDFAST__HOLDS__HOLD_TTL"), "{text}");
+    assert!(
+        text.contains("hold_ttl = \"2s\"") && text.contains("HOLDFAST__HOLDS__HOLD_TTL"),
+        "{text}"
+    );
     assert!(text.contains("data_dir = \"there\"") && text.contains("--data-dir"), "{text}");
     assert!(!text.contains("very-secret"));
     std::fs::write(directory.path().join("h.toml"), &text).expect("written");
@@ -141,7 +153,9 @@ async fn the_log_is_told_in_every_format_and_up_to_any_moment() {
     publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
     let ada = house.customer("ada");
     for seat in ["A-1-1", "A-1-2", "A-1-3"] {
-        ada.post("/api/v1/seats/lock", json!({ "seatMapId": "hall", "seatIds": [seat] })).await.expect(200);
+        ada.post("/api/v1/seats/lock", json!({ "seatMapId": "hall", "seatIds": [seat] }))
+            .await
+            .expect(200);
     }
     let replay = |args: &[&str]| {
         let output = house.command(&[&["replay"], args].concat()).output().expect("runs");
@@ -153,7 +167,20 @@ async fn the_log_is_told_in_every_format_and_up_to_any_moment() {
     };
     let all = lines(&replay(&["--format", "jsonl"]));
     assert_eq!(all.len(), 4);
-    for field in ["id", "position", "stream", "streamVersion", "type", "schemaVersion", "occurredAt", "recordedAt", "actor", "correlationId", "causationId", "data"] {
+    for field in [
+        "id",
+        "position",
+        "stream",
+        "streamVersion",
+        "type",
+        "schemaVersion",
+        "occurredAt",
+        "recordedAt",
+        "actor",
+        "correlationId",
+        "causationId",
+        "data",
+    ] {
         assert!(all[1].get(field).is_some(), "{field} in {}", all[1]);
     }
     assert_eq!(all[1]["actor"], "user:ada");
@@ -173,12 +200,15 @@ async fn a_changed_byte_ends_with_three_and_names_its_place() {
     publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
     let ada = house.customer("ada");
     for seat in ["A-1-1", "A-1-2", "A-1-3"] {
-        ada.post("/api/v1/seats/lock", json!({ "seatMapId": "hall", "seatIds": [seat] })).await.expect(200);
+        ada.post("/api/v1/seats/lock", json!({ "seatMapId": "hall", "seatIds": [seat] }))
+            .await
+            .expect(200);
     }
     assert_eq!(house.stop().code(), Some(0));
     let segment = house.data().join("log/0000000001.seg");
     let mut bytes = std::fs::read(&segment).expect("the segment");
-    let at = bytes.windows(7).position(|bytes| bytes == b"A-1-1\"]").expect("the first lock is there");
+    let at =
+        bytes.windows(7).position(|bytes| bytes == b"A-1-1\"]").expect("the first lock is there");
     bytes[at] ^= 1;
     std::fs::write(&segment, bytes).expect("written");
     for args in [&["serve"][..], &["verify"], &["verify", "--quick"]] {
@@ -199,7 +229,7 @@ async fn read_models_are_rebuilt_from_the_log() {
     let body = json!({ "seatMapId": "hall", "seatIds": ["A-1-1"] });
     ada.post("/api/v1/bookings", body).await.expect(201);
     assert_eq!(house.stop().code(), Some(0));
-    for args in [&["rebuild", "seatmaps"][..], &["rebuild", "--all"]] {
+    for args in [&["rebuild", "seat_maps"][..], &["rebuild", "--all"]] {
         let output = house.command(args).output().expect("runs");
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", err(&output));
     }
@@ -233,7 +263,10 @@ async fn a_demo_is_loaded_once() {
         let counts = person.query(query, json!({ "id": id })).await;
         counts["seatMap"]["counts"]["free"].as_i64()
     };
-    eventually("the hall", || async { count(&stranger, "hall").await.filter(|free| *free == 2_000) }).await;
+    eventually("the hall", || async {
+        count(&stranger, "hall").await.filter(|free| *free == 2_000)
+    })
+    .await;
     eventually("the stadium", || async {
         count(&stranger, "stadium").await.filter(|free| *free == 50_000)
     })

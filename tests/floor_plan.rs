@@ -23,10 +23,12 @@ fn forbidden(metadata: &Value) -> Vec<String> {
     let mut found = Vec::new();
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
-        let allowed = MAY_LEAN_ON.iter().find(|(room, _)| *room == name).map(|(_, allowed)| allowed);
+        let allowed =
+            MAY_LEAN_ON.iter().find(|(room, _)| *room == name).map(|(_, allowed)| allowed);
         for dependency in package["dependencies"].as_array().unwrap_or(&none) {
             let on = dependency["name"].as_str().unwrap_or_default();
-            let Some(room) = on.strip_prefix("holdfast-").or((on == "holdfast").then_some(on)) else {
+            let Some(room) = on.strip_prefix("holdfast-").or((on == "holdfast").then_some(on))
+            else {
                 continue;
             };
             if !allowed.is_some_and(|allowed| allowed.contains(&room)) {

@@ -70,7 +70,8 @@ async fn published(auditor: &Person, topic: &str, subject: &str) -> Value {
     eventually(&format!("{topic} about {subject}"), || async {
         let events = auditor.topic(topic).await;
         events.into_iter().find(|event| {
-            event["subject"] == subject || event["correlationid"].as_str().is_some_and(|id| subject.contains(id))
+            event["subject"] == subject
+                || event["correlationid"].as_str().is_some_and(|id| subject.contains(id))
         })
     })
     .await
@@ -162,7 +163,8 @@ async fn from_the_map_to_the_ticket() {
     seat_becomes(&ada, "A-1-2", "BOOKED").await;
     published(&auditor, "seats.confirm", &bare(&id)).await;
     published(&auditor, "SEAT_BOOKED", "hall").await;
-    let counts = ada.query("{ seatMap(id: \"hall\") { counts { free locked booked } } }", json!({})).await;
+    let counts =
+        ada.query("{ seatMap(id: \"hall\") { counts { free locked booked } } }", json!({})).await;
     assert_eq!(counts["seatMap"]["counts"], json!({ "free": 38, "locked": 0, "booked": 2 }));
 
     // S2-21: those who watch see it.
@@ -198,7 +200,8 @@ async fn from_the_map_to_the_ticket() {
 
     // S2-32: nothing is told twice.
     let events = auditor.events("").await;
-    let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event["id"].to_string()).collect();
+    let ids: std::collections::BTreeSet<_> =
+        events.iter().map(|event| event["id"].to_string()).collect();
     assert_eq!(ids.len(), events.len());
     let positions: Vec<u64> = events
         .iter()
@@ -318,6 +321,21 @@ async fn locks_and_holds_that_nobody_pays_for_lapse() {
     judge_log(&house).await;
 }
 
+// S2-02
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_its_owner_gives_back_is_free_for_the_next() {
+    let house = with_hall(&[]).await;
+    let (ada, bob) = (house.customer("ada"), house.customer("bob"));
+    let lock_id = lock(&ada, &["A-1-1"]).await.expect(200).text_of("/lockId");
+    let path = format!("/api/v1/seats/lock/{lock_id}");
+    // Another's lock is answered like one that is not there: nothing changes.
+    bob.delete(&path).await;
+    lock(&bob, &["A-1-1"]).await.problem(409, "SEATS_TAKEN");
+    ada.delete(&path).await.expect(200);
+    lock(&bob, &["A-1-1"]).await.expect(200);
+    judge_log(&house).await;
+}
+
 // S2-30
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_ends_in_time_although_the_server_was_killed() {
@@ -344,11 +362,8 @@ async fn a_command_on_a_version_that_is_no_more_is_refused() {
     let path = format!("/api/v1/bookings/{id}/pay");
     let body = json!({ "payment_method": "tok_approve" }).to_string().into_bytes();
     let ask = async |version: &str, key: &str| {
-        let headers = [
-            ("idempotency-key", key),
-            ("content-type", "application/json"),
-            ("if-match", version),
-        ];
+        let headers =
+            [("idempotency-key", key), ("content-type", "application/json"), ("if-match", version)];
         let asked = ada.ask(reqwest::Method::POST, &path, &headers, Some(body.clone()));
         asked.await.expect("the door answers")
     };
@@ -369,9 +384,11 @@ async fn what_has_ended_does_not_begin_again() {
     let paid = pay(&ada, &id, json!({ "payment_method": "tok_approve" })).await.expect(200);
     assert_eq!(paid.body["reservation_status"], "CONFIRMED");
     pay(&ada, &id, json!({ "payment_method": "tok_approve" })).await.problem(409, "ALREADY_PAID");
-    let fields = "... on ReservationSuccess { reservation { status } replayed } ... on Refused { code }";
+    let fields =
+        "... on ReservationSuccess { reservation { status } replayed } ... on Refused { code }";
     let cancel = async || {
-        ada.mutate("cancelReservation", "ReservationInput", json!({ "reservationId": id }), fields).await
+        ada.mutate("cancelReservation", "ReservationInput", json!({ "reservationId": id }), fields)
+            .await
     };
     assert_eq!(cancel().await["reservation"]["status"], "CANCELLED");
     assert_eq!(cancel().await["reservation"]["status"], "CANCELLED", "already so");
@@ -384,7 +401,9 @@ async fn what_has_ended_does_not_begin_again() {
     seat_becomes(&ada, "A-1-1", "FREE").await;
     // A declined one cannot be paid either.
     let id = book(&ada, &["A-1-2"]).await;
-    pay(&ada, &id, json!({ "payment_method": "tok_decline" })).await.problem(402, "PAYMENT_DECLINED");
+    pay(&ada, &id, json!({ "payment_method": "tok_decline" }))
+        .await
+        .problem(402, "PAYMENT_DECLINED");
     pay(&ada, &id, json!({ "payment_method": "tok_approve" })).await.problem(410, "HOLD_EXPIRED");
     judge_log(&house).await;
 }

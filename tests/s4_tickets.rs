@@ -100,8 +100,11 @@ async fn from_the_order_to_its_completion() {
         let text = seen[field].as_str().expect("a moment");
         text.parse::<holdfast_domain::Timestamp>().expect("a moment").micros()
     };
-    assert_eq!(micros("holdExpiresAt") - micros("createdAt"), 900_000_000);
-    becomes(&ada, "show", json!({ "total": 100, "held": 2, "committed": 0, "available": 98 })).await;
+    // The deadline is fixed when the request comes in, the hold is recorded when everything is taken.
+    let ttl = micros("holdExpiresAt") - micros("createdAt");
+    assert!((899_000_000..=900_000_000).contains(&ttl), "{ttl} µs");
+    becomes(&ada, "show", json!({ "total": 100, "held": 2, "committed": 0, "available": 98 }))
+        .await;
     let events = of_order(&auditor, &id).await;
     let held = events.iter().find(|event| event["type"] == "inventory.held").expect("a claim");
     assert_eq!((&held["data"]["qty"], &held["data"]["remaining"]), (&json!(2), &json!(98)));
@@ -114,7 +117,8 @@ async fn from_the_order_to_its_completion() {
     let event = published(&auditor, "orders.order.created", &id).await;
     assert_eq!(event["specversion"], "1.0");
     assert_eq!(event["source"], "/holdfast/reservation");
-    assert_eq!(event["type"], "dev.holdfast.reservation.hold-created.v1");
+    assert_eq!(event["type"], "orders.order.created");
+    assert_eq!(event["holdfasttype"], "dev.holdfast.reservation.hold-created.v1");
     assert_eq!(event["subject"], bare(&id).as_str());
     assert_eq!(event["partitionkey"], "ada");
     assert_eq!(event["correlationid"], bare(&id).as_str());
@@ -141,11 +145,13 @@ async fn from_the_order_to_its_completion() {
     assert_eq!((ledger.count("authorized"), ledger.count("captured")), (1, 1));
 
     // S4-16, S4-17, S4-18: finalized.
-    becomes(&ada, "show", json!({ "total": 100, "held": 0, "committed": 2, "available": 98 })).await;
+    becomes(&ada, "show", json!({ "total": 100, "held": 0, "committed": 2, "available": 98 }))
+        .await;
     published(&auditor, "orders.order.completed", &id).await;
     let events = of_order(&auditor, &id).await;
     let kinds = kinds(&events);
-    for kind in ["inventory.locked", "limit.kept", "seatmap.seats-booked", "reservation.finalized"] {
+    for kind in ["inventory.locked", "limit.kept", "seatmap.seats-booked", "reservation.finalized"]
+    {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }
     judge_log(&house).await;
@@ -179,7 +185,8 @@ async fn seats_that_somebody_else_has_locked_are_refused_and_one_s_own_are_taken
     let refused = order(&bob, body.clone()).await.problem(409, "SEATS_TAKEN");
     assert_eq!(refused.body["taken_seat_ids"], json!(["A-1-1", "A-1-2"]));
     // The quota that was taken first is given back.
-    becomes(&bob, "show", json!({ "total": 100, "held": 0, "committed": 0, "available": 100 })).await;
+    becomes(&bob, "show", json!({ "total": 100, "held": 0, "committed": 0, "available": 100 }))
+        .await;
     order(&ada, body).await.expect(201);
     judge_log(&house).await;
 }
@@ -226,7 +233,8 @@ async fn an_order_that_nobody_pays_ends_in_time_also_over_a_crash() {
     let (ada, bob, auditor) = (house.customer("ada"), house.customer("bob"), house.auditor());
     stands(&ada, &kept, "HOLD_EXPIRED").await;
     stands(&bob, &paying, "HOLD_EXPIRED").await;
-    becomes(&ada, "party", json!({ "total": 10, "held": 0, "committed": 0, "available": 10 })).await;
+    becomes(&ada, "party", json!({ "total": 10, "held": 0, "committed": 0, "available": 10 }))
+        .await;
     for id in [&kept, &paying] {
         published(&auditor, "expiration.order.expiration_complete", id).await;
         published(&auditor, "orders.order.cancelled", id).await;
@@ -256,8 +264,10 @@ async fn holds_expire_within_two_seconds_of_their_deadline() {
     }
     let expired = eventually("five expire", || async {
         let events = auditor.events("").await;
-        let expired: Vec<Value> =
-            events.into_iter().filter(|event| event["type"] == "reservation.hold-expired").collect();
+        let expired: Vec<Value> = events
+            .into_iter()
+            .filter(|event| event["type"] == "reservation.hold-expired")
+            .collect();
         (expired.len() == 5).then_some(expired)
     })
     .await;
@@ -273,8 +283,7 @@ async fn a_webhook_that_comes_five_times_counts_once() {
     let (ada, auditor) = (house.customer("ada"), house.auditor());
     let id = order(&ada, json!({ "ticket_id": "party", "qty": 1 })).await.expect(201);
     let id = id.text_of("/order_id");
-    let body = json!({ "order_id": id, "hosted": true });
-    let paying = ada.post(&format!("/orders/{id}/pay"), body).await.expect(202);
+    let paying = ada.post(&format!("/orders/{id}/pay"), json!({})).await.expect(202);
     let payment = bare(&paying.text_of("/payment_id"));
     let event = json!({
         "id": "evt_five_times", "object": "event", "type": "payment_intent.succeeded", "created": 1,
@@ -291,7 +300,8 @@ async fn a_webhook_that_comes_five_times_counts_once() {
             let headers =
                 [("stripe-signature", signature.as_str()), ("content-type", "application/json")];
             let path = "/api/v1/payments/webhook/sandbox";
-            let sent = stranger.ask(reqwest::Method::POST, path, &headers, Some(event.into_bytes()));
+            let sent =
+                stranger.ask(reqwest::Method::POST, path, &headers, Some(event.into_bytes()));
             sent.await.expect("the door answers").expect(200)
         }
     };
@@ -344,7 +354,7 @@ async fn late_money_takes_everything_again_when_it_is_still_free() {
     let (paying, ()) = tokio::join!(ada.post("/payments/confirm", body), async {
         stands(&ada, &id, "HOLD_EXPIRED").await;
     });
-    assert_eq!(paying.status, 202, "{}", paying.text);
+    assert!([200, 202].contains(&paying.status), "{}", paying.text);
     stands(&ada, &id, "CONFIRMED").await;
     eventually("everything is at rest", || async {
         let ledger = Ledger::of(&house.operator()).await;

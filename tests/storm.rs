@@ -17,11 +17,17 @@ async fn pay(person: &Person, id: &str) -> Answer {
 }
 
 async fn seats(person: &Person, position: u64) -> BTreeMap<String, String> {
-    let query = "query($at: Position) { seatMap(id: \"hall\", minPosition: $at) { seats { id status } } }";
+    let query =
+        "query($at: Position) { seatMap(id: \"hall\", minPosition: $at) { seats { id status } } }";
     let map = person.query(query, json!({ "at": position.to_string() })).await;
     let seats = map["seatMap"]["seats"].as_array().expect("seats").iter();
     seats
-        .map(|seat| (seat["id"].as_str().expect("id").into(), seat["status"].as_str().expect("status").into()))
+        .map(|seat| {
+            (
+                seat["id"].as_str().expect("id").into(),
+                seat["status"].as_str().expect("status").into(),
+            )
+        })
         .collect()
 }
 
@@ -37,13 +43,15 @@ async fn two_hundred_clients_and_one_seat() {
         }
     });
     let answers = join_all(attempts).await;
-    let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (won, lost): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert_eq!((won.len(), lost.len()), (1, 199));
     for answer in lost {
         let answer = answer.problem(409, "SEATS_TAKEN");
         assert_eq!(answer.body["taken_seat_ids"], json!(["A-1-3"]), "the refusal names the seat");
     }
-    let locks = recorded(&house).await.into_iter().filter(|event| event.kind == "seatmap.seats-locked");
+    let locks =
+        recorded(&house).await.into_iter().filter(|event| event.kind == "seatmap.seats-locked");
     assert_eq!(locks.count(), 1);
     let seen = seats(&house.stranger(), won[0].position()).await;
     assert_eq!(seen["A-1-3"], "LOCKED");
@@ -75,7 +83,8 @@ async fn a_hundred_clients_and_overlapping_triples_of_thirty_seats() {
             Some((triple, paid, id))
         }
     });
-    let won: Vec<(Vec<String>, bool, String)> = join_all(attempts).await.into_iter().flatten().collect();
+    let won: Vec<(Vec<String>, bool, String)> =
+        join_all(attempts).await.into_iter().flatten().collect();
     assert!(!won.is_empty());
     // What the clients were told: no seat twice, no partial triple.
     let mut owned = BTreeSet::new();
@@ -163,10 +172,10 @@ async fn one_customer_in_a_hundred_tabs_gets_no_more_than_its_limit() {
     create_item(&admin, item).await;
     receive_stock(&admin, "party", 1_000).await;
     let ada = house.customer("ada");
-    let attempts =
-        (0..100).map(|_| ada.post("/orders", json!({ "ticket_id": "party", "qty": 1 })));
+    let attempts = (0..100).map(|_| ada.post("/orders", json!({ "ticket_id": "party", "qty": 1 })));
     let answers = join_all(attempts).await;
-    let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+    let (won, lost): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!(won.len(), 10);
     for answer in lost {
         answer.problem(422, "LIMIT_EXCEEDED");
@@ -195,7 +204,8 @@ async fn one_key_in_fifty_requests_takes_effect_once() {
         }
     }
     assert_eq!(ids.len(), 1);
-    let made = recorded(&house).await.into_iter().filter(|event| event.kind == "reservation.hold-created");
+    let made =
+        recorded(&house).await.into_iter().filter(|event| event.kind == "reservation.hold-created");
     assert_eq!(made.count(), 1);
     let other = json!({ "seatMapId": "hall", "seatIds": ["A-1-2"] });
     let reused = ada.post_as("/api/v1/bookings", "the-one-key", other).await;

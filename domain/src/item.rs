@@ -156,6 +156,7 @@ impl Description {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "what a test builds is well formed")]
 mod tests {
     use super::*;
     use crate::Currency;

@@ -110,6 +110,7 @@ impl Decider for State {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "what a test builds is well formed")]
 mod tests {
     use super::*;
 

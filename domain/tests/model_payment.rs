@@ -13,7 +13,7 @@ mod payment_world;
 mod support;
 
 use holdfast_domain::payment::Flow;
-use holdfast_domain::reservation::{LatePayment, OnDecline, Policies};
+use holdfast_domain::reservation::{Capture, LatePayment, OnDecline, Policies};
 use payment_world::{Setting, Without, World};
 use support::search::search;
 
@@ -26,9 +26,13 @@ fn largest() -> Policies {
     policies(OnDecline::KeepHold, LatePayment::TryReacquire)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a search may be told to look further")]
+fn is_full() -> bool {
+    std::env::var("HOLDFAST_MODEL").is_ok_and(|value| value == "full")
+}
+
 fn everything_holds(name: &str, flow: Flow, policies: Policies, faults: u8) {
-    let is_full = std::env::var("HOLDFAST_MODEL").is_ok_and(|value| value == "full");
-    let faults = if is_full { faults + 1 } else { faults };
+    let faults = if is_full() { faults + 1 } else { faults };
     let mut world = World::new(Setting { flow, policies, faults, without: None });
     let name = format!("{name}, {faults} faults");
     search(&mut world, usize::MAX).holds(&name);
@@ -48,6 +52,13 @@ fn direct_money_ends_well_whatever_goes_wrong() {
 fn direct_money_ends_well_whatever_goes_wrong_when_a_decline_ends_the_hold() {
     let policies = policies(OnDecline::Release, LatePayment::TryReacquire);
     everything_holds("direct, released when declined", Flow::Direct, policies, 1);
+}
+
+#[test]
+fn money_that_is_captured_late_ends_well_whatever_goes_wrong() {
+    let policies = policies(OnDecline::Release, LatePayment::TryReacquire);
+    let policies = Policies { capture: Capture::OnCompletion, ..policies };
+    everything_holds("direct, captured on completion", Flow::Direct, policies, 1);
 }
 
 #[test]

@@ -142,12 +142,13 @@ impl Tasks {
 impl Engine {
     /// Starts an engine: catches up with the log, then runs processes, timers and reconciliation.
     pub async fn start(parts: Parts) -> Result<(Engine, Running), StartError> {
-        Self::start_with(parts, Protections::default()).await
+        Self::start_with(parts, Protections::default(), &Process::ALL).await
     }
 
     pub(crate) async fn start_with(
         parts: Parts,
         protections: Protections,
+        processes: &[Process],
     ) -> Result<(Engine, Running), StartError> {
         let Parts { store, clock, ids, gateways, side, settings } = parts;
         let floor = last_moment(&*store, settings.clock_jump).await?;
@@ -176,7 +177,7 @@ impl Engine {
         });
         let mut running =
             Running { core: core.clone(), parts: JoinSet::new(), halt: watch::Sender::new(false) };
-        running.begin().await?;
+        running.begin(processes).await?;
         Ok((Engine(core), running))
     }
 
@@ -373,7 +374,7 @@ impl Core {
 }
 
 impl Running {
-    async fn begin(&mut self) -> Result<(), StartError> {
+    async fn begin(&mut self, processes: &[Process]) -> Result<(), StartError> {
         let core = self.core.clone();
         let head = core.house.store.head();
         let halt = self.halt.subscribe();
@@ -386,8 +387,8 @@ impl Running {
         }
         core.index.load_letters(&core.dispatch).await;
         let mut workers = Vec::new();
-        for process in Process::ALL {
-            workers.push(Worker::load(core.clone(), process).await?);
+        for process in processes {
+            workers.push(Worker::load(core.clone(), *process).await?);
         }
         *core.workers.write().unwrap_or_else(PoisonError::into_inner) = workers.clone();
         for worker in workers {

@@ -78,6 +78,7 @@ pub(crate) struct Checkpoint {
 
 pub(crate) const CHECKPOINTS: Table = Table {
     name: "checkpoints",
+    about: "How far the rows of each projection are in the log; changes in the same transaction as the rows.",
     columns: &[
         Column::text("name"),
         Column::int("version"),
@@ -133,6 +134,7 @@ pub(crate) struct RebuildRow {
 
 pub(crate) const REBUILDS: Table = Table {
     name: "rebuilds",
+    about: "Projections that are being built anew beside, in tables named {table}__{generation}.",
     columns: &[Column::text("name"), Column::int("generation"), Column::int("position")],
     key: 1,
     indexes: &[],
@@ -161,6 +163,7 @@ impl Stored for RebuildRow {
 
 pub(crate) const PARKED: Table = Table {
     name: "parked_events",
+    about: "Events that could not be read and were left out.",
     columns: &[
         Column::int("position"),
         Column::text("event_id"),

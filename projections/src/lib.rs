@@ -18,16 +18,16 @@ mod models;
 mod page;
 mod projecting;
 mod projection;
-mod rebuild;
 mod read_models;
+mod rebuild;
 mod runner;
 mod tables;
 
 pub use checkpoints::{ParkedEvent, ProjectionState, ProjectionStatus};
 pub use models::{
-    AvailabilityReason, AvailabilityRow, ClaimState, DeadLetterRow, ItemRow, MovementKind, NextStep,
-    NotificationRow, PaymentRow, ReservationRow, SeatCounts, SeatMapRow, SeatRow, SeatSnapshot,
-    SeatStatus, StockMovementRow, TicketRow, TicketStatus,
+    AvailabilityReason, AvailabilityRow, ClaimState, DeadLetterRow, ItemRow, MovementKind,
+    NextStep, NotificationRow, PaymentRow, ReservationRow, SeatCounts, SeatMapRow, SeatRow,
+    SeatSnapshot, SeatStatus, StockMovementRow, TicketRow, TicketStatus,
 };
 pub use page::{MOST_ROWS, Page, PageRequest, USUAL_ROWS};
 pub use projecting::ProjectError;

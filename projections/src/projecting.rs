@@ -22,7 +22,7 @@ use crate::projection::Projection;
 use crate::tables::{Edition, TableError, Tx};
 
 /// How many owners of reservations are remembered.
-const MOST_OWNERS: usize = 50_000;
+const MOST_OWNERS: usize = 20_000;
 
 /// Why a batch did not go through. Nothing of it has happened; it may be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,9 @@ impl Projecting {
         let (mut claims, mut seats) = (Vec::new(), Vec::new());
         for event in events {
             match &event.event {
-                AnyEvent::Inventory(sku, it) if wanted(Projection::Availability, event.position()) => {
+                AnyEvent::Inventory(sku, it)
+                    if wanted(Projection::Availability, event.position()) =>
+                {
                     claims.extend(Availability::touches(sku, it));
                 }
                 AnyEvent::SeatMap(map, it) if wanted(Projection::SeatMaps, event.position()) => {
@@ -191,7 +193,8 @@ impl Projecting {
             }
             AnyEvent::Payment(id, event) => {
                 if wanted(Projection::Payments) {
-                    let state = self.payment_states.after(store, id, recorded, event).await?.clone();
+                    let state =
+                        self.payment_states.after(store, id, recorded, event).await?.clone();
                     let user = match state.reservation_id {
                         Some(reservation) => self.owner(store, reservation, position).await?,
                         None => None,

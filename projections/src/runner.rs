@@ -109,6 +109,7 @@ impl Runner {
             let mut at = from;
             let again = loop {
                 if at >= head {
+                    self.caught_up(at);
                     return Ok(at);
                 }
                 let page = self.store.read_all(at.next(), &Filter::All, BATCH).await?;
@@ -139,7 +140,8 @@ impl Runner {
         let mut subscription = Subscription::new(Arc::clone(&self.store), from.next(), Filter::All);
         let mut committed: Option<Instant> = None;
         loop {
-            let (mut events, mut upto) = subscription.next_page().await.map_err(ProjectError::from)?;
+            let (mut events, mut upto) =
+                subscription.next_page().await.map_err(ProjectError::from)?;
             if let Some(last) = committed
                 && last.elapsed() < BETWEEN_COMMITS
             {
@@ -301,3 +303,6 @@ pub(crate) async fn pass(
     projecting.flush(tx).await?;
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests;

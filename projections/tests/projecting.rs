@@ -1,5 +1,7 @@
 //! What the rows say is what the domain says, however they came to be: live, in pieces, or rebuilt.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod world;
 
 use std::collections::BTreeMap;
@@ -9,15 +11,13 @@ use std::time::Duration;
 
 use holdfast_domain::payment::Status as PaymentStatus;
 use holdfast_domain::{Period, reservation};
-use holdfast_projections::{
-    AvailabilityReason, PageRequest, Projection, ReadModels, SeatStatus, TicketStatus,
-};
+use holdfast_projections::{Projection, ReadModels, TicketStatus};
+use holdfast_store::EventStore;
 use holdfast_store::memory::Memory;
-use holdfast_store::{EventStore, Filter, Position, StreamAppend, Expected, NewEvent};
 use proptest::prelude::*;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Column as _, Row as _, ValueRef as _};
-use world::{Dice, START, World, hall, plan, reservation_id, sku, user};
+use world::{Dice, START, World, hall, user};
 
 /// Every row of every table of every projection, as text.
 async fn dump(path: &Path) -> BTreeMap<String, Vec<String>> {
@@ -31,7 +31,8 @@ async fn dump(path: &Path) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
     for table in tables {
         // Generations tell how often a table was rebuilt, not what is in it.
-        let columns = if table == "checkpoints" { "name, version, position, event_id" } else { "*" };
+        let columns =
+            if table == "checkpoints" { "name, version, position, event_id" } else { "*" };
         let sql = format!("SELECT {columns} FROM {table} ORDER BY 1, 2");
         let rows = sqlx::query(&sql).fetch_all(&pool).await.unwrap();
         let line = |row: sqlx::sqlite::SqliteRow| {
@@ -42,7 +43,9 @@ async fn dump(path: &Path) -> BTreeMap<String, Vec<String>> {
                 }
                 let text = row
                     .try_get_unchecked::<String, _>(column.ordinal())
-                    .or_else(|_| row.try_get_unchecked::<i64, _>(column.ordinal()).map(|n| n.to_string()))
+                    .or_else(|_| {
+                        row.try_get_unchecked::<i64, _>(column.ordinal()).map(|n| n.to_string())
+                    })
                     .unwrap();
                 format!("{}={text}", column.name())
             });
@@ -103,10 +106,8 @@ async fn compare(world: &World, reads: &ReadModels) {
         let row = reads.payment(id).await.unwrap();
         assert_eq!(row.is_some(), state.current().is_some());
         let Some(row) = row else { continue };
-        let shown = match state.status() {
-            PaymentStatus::CaptureRequested => PaymentStatus::Authorized,
-            other => other,
-        };
+        let asked_for = state.status() == PaymentStatus::CaptureRequested;
+        let shown = if asked_for { PaymentStatus::Authorized } else { state.status() };
         assert_eq!((row.status, row.version), (shown, state.version));
         assert_eq!((Some(row.captured), Some(row.refunded)), (state.captured(), state.refunded()));
         let owner = reads.reservation(&row.reservation_id).await.unwrap().map(|row| row.user_id);
@@ -116,9 +117,15 @@ async fn compare(world: &World, reads: &ReadModels) {
     }
     for (id, state) in &world.pools {
         let row = reads.availability(id).await.unwrap().expect("a pool has a row");
-        assert_eq!((row.total, row.available, row.closed), (state.total(), state.available(), !state.is_open()));
+        assert_eq!(
+            (row.total, row.available, row.closed),
+            (state.total(), state.available(), !state.is_open())
+        );
         if state.claims().all(|(_, claim)| claim.what.period.is_none()) {
-            assert_eq!((u64::from(row.held), u64::from(row.committed)), (state.held(), state.committed()));
+            assert_eq!(
+                (u64::from(row.held), u64::from(row.committed)),
+                (state.held(), state.committed())
+            );
         }
         for hour in (20..80).step_by(5) {
             let from = START.plus(Duration::from_secs(hour * 3_600));
@@ -149,7 +156,10 @@ async fn compare(world: &World, reads: &ReadModels) {
     }
     for (id, state) in &world.items {
         let row = reads.item(id).await.unwrap().expect("an item");
-        assert_eq!((Some(row.description), row.seat_map_id), (state.description.clone(), state.seat_map_id.clone()));
+        assert_eq!(
+            (Some(row.description), row.seat_map_id),
+            (state.description.clone(), state.seat_map_id.clone())
+        );
     }
     for (id, state) in &world.tickets {
         let row = reads.ticket(id).await.unwrap();

@@ -4,8 +4,8 @@ use holdfast_domain::{
     inventory, item, limit, notification, payment, reservation, seatmap, ticket,
 };
 
-use crate::{DeadLetterEvent, StoredEvent};
 use crate::codec::stored;
+use crate::{DeadLetterEvent, StoredEvent};
 
 stored!(reservation::Event, "reservation",
     HoldCreated = "hold-created" 1,

@@ -81,11 +81,9 @@ mod tests {
     #[test]
     fn every_older_version_is_read_as_todays() {
         let today = Ice::Melted { after_ms: 7_000 };
-        for (version, data) in [
-            (1, r#"{"after_s":7}"#),
-            (2, r#"{"after":7000}"#),
-            (3, r#"{"after_ms":7000}"#),
-        ] {
+        for (version, data) in
+            [(1, r#"{"after_s":7}"#), (2, r#"{"after":7000}"#), (3, r#"{"after_ms":7000}"#)]
+        {
             let read = Ice::decode("ice.melted", version, data.as_bytes());
             assert_eq!(read.as_ref(), Ok(&today), "version {version}");
         }
@@ -95,10 +93,7 @@ mod tests {
     fn a_version_without_a_way_up_or_from_the_future_is_unknown() {
         for version in [0, 4] {
             let read = Ice::decode("ice.melted", version, b"{}");
-            assert_eq!(
-                read,
-                Err(DecodeError::Unknown { kind: "ice.melted".into(), version })
-            );
+            assert_eq!(read, Err(DecodeError::Unknown { kind: "ice.melted".into(), version }));
         }
     }
 }

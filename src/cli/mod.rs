@@ -6,7 +6,7 @@ mod logs;
 mod progress;
 mod rebuild;
 mod replay;
-mod token;
+pub(crate) mod token;
 mod verify;
 
 use std::path::PathBuf;
@@ -107,7 +107,7 @@ Examples:
     /// directory must not be in use by a server.
     #[command(after_help = "\
 Examples:
-  holdfast rebuild seatmaps
+  holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
@@ -137,7 +137,9 @@ pub fn run() -> ExitCode {
     if let StoreChoice::NotYet { url, comes_with } = config.store()
         && !matches!(cli.command, Command::Config)
     {
-        let why = format!("--store {url} comes with {comes_with}; this version has embedded: and memory:");
+        let why = format!(
+            "--store {url} comes with {comes_with}; this version has embedded: and memory:"
+        );
         return exit::end(Err(Ending::Usage(why).into()));
     }
     if let Command::Config = cli.command {
@@ -216,7 +218,8 @@ mod tests {
     #[test]
     fn every_command_takes_the_common_flags() {
         for command in ["serve", "replay", "verify", "config"] {
-            let args = ["holdfast", command, "--config", "f", "--data-dir", "d", "--store", "memory:"];
+            let args =
+                ["holdfast", command, "--config", "f", "--data-dir", "d", "--store", "memory:"];
             let cli = Cli::try_parse_from(args).expect(command);
             assert_eq!(sources(&cli).flags.len(), 2, "{command}");
         }

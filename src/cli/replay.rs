@@ -6,6 +6,7 @@
 //!       {"payment_id":"…","attempt":1,…}
 //! ```
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use holdfast_api::EventView;
 use holdfast_domain::Timestamp;
+use holdfast_schemas::{CloudEvent, Stored};
 use holdfast_store::embedded::Reader;
-use holdfast_store::{EventStore as _, Filter, Position, RecordedEvent, StreamId, Subscription};
+use holdfast_store::{
+    Direction, EventStore as _, Filter, Position, RecordedEvent, StreamId, Subscription,
+};
 
 use crate::config::Config;
 
@@ -100,6 +104,7 @@ pub(super) async fn run(config: &Config, args: ReplayArgs) -> anyhow::Result<()>
         Some(stream) => Filter::Stream(stream_named(stream)),
         None => Filter::All,
     };
+    let mut teller = Teller { reader: reader.clone(), format: args.format, owners: HashMap::new() };
     let mut next = Position(args.from.max(1));
     let mut any = false;
     'pages: loop {
@@ -111,7 +116,7 @@ pub(super) async fn run(config: &Config, args: ReplayArgs) -> anyhow::Result<()>
                 break 'pages;
             }
             any = true;
-            tell(event, args.format, &mut text)?;
+            teller.tell(event, &mut text).await?;
         }
         super::print(&text)?;
         if page.next <= next || page.next > reader.head() {
@@ -132,7 +137,7 @@ pub(super) async fn run(config: &Config, args: ReplayArgs) -> anyhow::Result<()>
         loop {
             let mut text = String::new();
             for event in subscription.next().await? {
-                tell(&event, args.format, &mut text)?;
+                teller.tell(&event, &mut text).await?;
             }
             super::print(&text)?;
         }
@@ -144,32 +149,83 @@ pub(super) async fn run(config: &Config, args: ReplayArgs) -> anyhow::Result<()>
     }
 }
 
-fn tell(event: &RecordedEvent, format: Format, out: &mut String) -> anyhow::Result<()> {
-    use std::fmt::Write as _;
-    match format {
-        Format::Jsonl => out.push_str(&EventView::of(event)?.line()),
-        Format::Cloudevents => out.push_str(&holdfast_api::cloud_event_line(event)?),
-        Format::Text => {
-            let view = EventView::of(event)?;
-            write!(
-                out,
-                "{}  {}  {}#{}  {}  by {}",
-                view.position, view.recorded_at, view.stream, view.stream_version, view.kind, view.actor
-            )?;
-            if view.correlation_id.is_some() || view.causation_id.is_some() {
-                out.push_str("\n   ");
-            }
-            if let Some(correlation) = &view.correlation_id {
-                write!(out, " correlation {correlation}")?;
-            }
-            if let Some(cause) = &view.causation_id {
-                write!(out, " caused by {cause}")?;
-            }
-            write!(out, "\n    {}", view.data)?;
+/// Writes events down in one format.
+struct Teller {
+    reader: Arc<Reader>,
+    format: Format,
+    /// Whose each reservation is, for the partition of its events.
+    owners: HashMap<String, Option<String>>,
+}
+
+/// How many owners are remembered.
+const OWNERS: usize = 100_000;
+
+impl Teller {
+    async fn tell(&mut self, event: &RecordedEvent, out: &mut String) -> anyhow::Result<()> {
+        match self.format {
+            Format::Jsonl => out.push_str(&EventView::of(event)?.line()),
+            Format::Cloudevents => out.push_str(&self.envelope(event).await?),
+            Format::Text => text(&EventView::of(event)?, out),
         }
+        out.push('\n');
+        Ok(())
     }
-    out.push('\n');
-    Ok(())
+
+    async fn envelope(&mut self, event: &RecordedEvent) -> anyhow::Result<String> {
+        let stored = Stored {
+            id: event.id,
+            position: event.position.0,
+            stream: event.stream.as_str(),
+            kind: &event.kind,
+            schema_version: event.schema_version,
+            metadata: &event.metadata,
+            data: &event.data,
+        };
+        let owner = match stored.owner_needed() {
+            Some(reservation) => self.owner(reservation).await?,
+            None => None,
+        };
+        Ok(serde_json::to_string(&CloudEvent::of(&stored, owner.as_deref())?)?)
+    }
+
+    /// Whose a reservation is: its first event says so, and that never changes.
+    async fn owner(&mut self, reservation: String) -> anyhow::Result<Option<String>> {
+        if let Some(known) = self.owners.get(&reservation) {
+            return Ok(known.clone());
+        }
+        let stream = StreamId::new(format!("reservation-{reservation}"));
+        let first = self.reader.read_stream(&stream, 0, Direction::Forward, 1).await?;
+        let data: serde_json::Value = match first.first() {
+            Some(first) => serde_json::from_slice(&first.data)?,
+            None => serde_json::Value::Null,
+        };
+        let owner = data["user_id"].as_str().map(str::to_owned);
+        if self.owners.len() >= OWNERS {
+            self.owners.clear();
+        }
+        self.owners.insert(reservation, owner.clone());
+        Ok(owner)
+    }
+}
+
+/// For people: what, when, who and why on the first lines, the payload below.
+fn text(view: &EventView, out: &mut String) {
+    use std::fmt::Write as _;
+    let _ = write!(
+        out,
+        "{}  {}  {}#{}  {}  by {}",
+        view.position, view.recorded_at, view.stream, view.stream_version, view.kind, view.actor
+    );
+    if view.correlation_id.is_some() || view.causation_id.is_some() {
+        out.push_str("\n   ");
+    }
+    if let Some(correlation) = &view.correlation_id {
+        let _ = write!(out, " correlation {correlation}");
+    }
+    if let Some(cause) = &view.causation_id {
+        let _ = write!(out, " caused by {cause}");
+    }
+    let _ = write!(out, "\n    {}", view.data);
 }
 
 #[cfg(test)]

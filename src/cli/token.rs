@@ -1,5 +1,6 @@
 //! `holdfast token`: an access token for operators, scripts and tests.
 
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,7 +28,7 @@ pub(super) struct TokenArgs {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    text.parse().map_err(|error: token::UnknownRole| error.to_string())
+    Role::from_str(text).map_err(|error| error.to_string())
 }
 
 fn user(text: &str) -> Result<UserId, String> {

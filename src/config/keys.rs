@@ -78,9 +78,9 @@ keys! {
 
     LIVE_HOLDS "limits.live_holds_per_customer" count(1, 100_000), "20",
         "Unpaid reservations that one customer may have at a time.";
-    ADDRESS_RATE "limits.requests_per_address_per_minute" count(0, 1_000_000_000), "0",
+    ADDRESS_RATE "limits.requests_per_address_per_minute" count(0, 1_000_000), "0",
         "Requests that one address may make in a minute; 0: any number.";
-    HOLD_RATE "limits.holds_per_customer_per_minute" count(0, 1_000_000_000), "0",
+    HOLD_RATE "limits.holds_per_customer_per_minute" count(0, 1_000_000), "0",
         "Holds and seat locks that one customer may ask for in a minute; 0: any number.";
 
     PAYMENT_GATEWAY "payments.gateway" Kind::OneOf(&["sandbox"]), "sandbox",

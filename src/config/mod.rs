@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use keys::Key;
-pub(crate) use value::show_span;
 pub use value::{Kind, Value};
+pub(crate) use value::{show_span, span};
 
 /// What environment variables of ours begin with.
 const PREFIX: &str = "HOLDFAST__";

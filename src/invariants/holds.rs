@@ -203,7 +203,9 @@ impl Holds {
             odd.then(|| format!("went from {} to {}", from.name(), to.name()))
         };
         match event {
-            Event::HoldCreated { .. } => {}
+            // What the reservation remembers of its attempts; what follows is told by other facts.
+            Event::HoldCreated { .. } | Event::PaymentDeclined { .. } | Event::MoneyLost { .. } => {
+            }
             Event::HoldExtended { new_expires_at, reason, .. } => {
                 if *reason == ExtensionReason::PaymentStarted && hold.extended {
                     wrong.push("was extended twice".into());

@@ -11,7 +11,7 @@ use holdfast_domain::{Timestamp, UserId};
 use holdfast_engine::side::Side;
 use tempfile::TempDir;
 
-use super::{Person, PATIENCE};
+use super::{PATIENCE, Person};
 
 /// The binary that is judged.
 pub(crate) fn binary() -> PathBuf {

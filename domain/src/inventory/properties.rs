@@ -346,7 +346,16 @@ fn compare(steps: &[(Step, i64)], over_time: bool) -> Result<(), TestCaseError> 
                 lowered |= matches!(step, Step::Adjust { delta } if *delta < 0);
                 ask_once(&mut real, &id, &command, at(now))
             }
-            _ => ask(&mut real, &id, &command, at(now)),
+            Step::Hold { .. }
+            | Step::Withdraw { .. }
+            | Step::Extend { .. }
+            | Step::Commit { .. }
+            | Step::Consume { .. }
+            | Step::Release { .. }
+            | Step::Reacquire { .. }
+            | Step::Return { .. }
+            | Step::DropLapsed { .. }
+            | Step::SetSales { .. } => ask(&mut real, &id, &command, at(now)),
         };
         match (answer, naive.step(step, now)) {
             (Ok(_), Ok(())) => {}

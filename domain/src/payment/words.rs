@@ -2,13 +2,15 @@
 //! authorized < captured or cancelled < refunded; a word that ranks no higher changes nothing, so
 //! that words may come twice, late and in any order.
 
+mod calls;
+
 use super::back::refund_all;
-use super::decide::{row, void};
+use super::decide::row;
 use super::{
     Action, Attempt, BackReason, Event, Flow, IgnoredWhy, LostWhy, Refusal, State, Status, Via,
     Word,
 };
-use crate::{Money, PaymentId, RefundId};
+use crate::{Money, PaymentId};
 
 /// A word together with how it reached us.
 struct Heard<'a> {
@@ -228,53 +230,6 @@ impl Heard<'_> {
             | Status::PartiallyRefunded
             | Status::Refunded
             | Status::Disputed => self.stale(),
-        }
-    }
-
-    fn capture_refused(&self, code: &str, retryable: bool, r#try: u16) -> Vec<Event> {
-        let row = self.row;
-        let current = r#try == row.capture_try && !row.capture_refused;
-        if row.status != Status::CaptureRequested || !current {
-            return self.stale();
-        }
-        let attempt = row.attempt;
-        let failed = Event::CaptureFailed { attempt, code: code.to_owned(), retryable, r#try };
-        if retryable {
-            return vec![failed];
-        }
-        // The authorization still lives, so it is voided: lost is not yet cancelled.
-        let lost = Event::MoneyLost { attempt, why: LostWhy::CaptureRefused };
-        vec![failed, void(row, BackReason::MoneyLost), lost]
-    }
-
-    fn void_refused(&self, code: &str, r#try: u16) -> Vec<Event> {
-        let row = self.row;
-        let current = r#try == row.void_try && !row.void_refused;
-        if row.status != Status::VoidRequested || !current {
-            return self.stale();
-        }
-        vec![Event::VoidFailed { attempt: row.attempt, code: code.to_owned(), r#try }]
-    }
-
-    fn refunded(&self, refund_id: RefundId, amount: Money) -> Vec<Event> {
-        match self.row.refund(refund_id) {
-            Some(refund) if refund.amount != amount => self.mismatch("refunded", amount),
-            Some(refund) if refund.done => Vec::new(),
-            Some(_) => {
-                vec![Event::RefundSucceeded { attempt: self.row.attempt, refund_id, amount }]
-            }
-            None => self.ignored(IgnoredWhy::UnknownRef),
-        }
-    }
-
-    fn refund_refused(&self, refund_id: RefundId, failure: &str, r#try: u16) -> Vec<Event> {
-        match self.row.refund(refund_id) {
-            Some(refund) if !refund.done && !refund.refused && refund.r#try == r#try => {
-                let failure = failure.to_owned();
-                vec![Event::RefundFailed { attempt: self.row.attempt, refund_id, failure, r#try }]
-            }
-            Some(_) => self.stale(),
-            None => self.ignored(IgnoredWhy::UnknownRef),
         }
     }
 

@@ -25,6 +25,11 @@ mod paying;
 mod placing;
 mod rental;
 #[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test builds is well formed, and it names only what it looks for"
+)]
 mod scenarios;
 
 use std::collections::BTreeSet;

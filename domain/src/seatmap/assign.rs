@@ -16,6 +16,9 @@
 //!                                         ▪ [· ·] · ▪      leaves an orphan         (2)
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use super::Pick;
 use super::plan::{Hall, SeatIx};
 

@@ -112,6 +112,10 @@ impl Section {
 struct Layout {
     width: f64,
     depth: f64,
+    /// How much nearer the stage a row is at the hall's side than in its middle. Every row bends alike
+    /// (a parabola), so no two ever cross; and less than a circle round the stage would, so that the
+    /// middle of a row is its best place.
+    bend: f64,
     /// For each section the middle of its first row, on the hall's middle line.
     origins: Vec<(f64, f64)>,
 }
@@ -146,13 +150,9 @@ impl Layout {
             y += f64::from(rows) + AISLE;
         }
         let width = 2.0 * half_width;
-        Self { width, depth: y - AISLE + BEFORE_STAGE + Self::bend(width), origins }
-    }
-
-    /// How much nearer the stage a row is at the hall's side than in its middle. Every row bends alike
-    /// (a parabola), so no two ever cross.
-    fn bend(width: f64) -> f64 {
-        width / 8.0
+        let straight = y - AISLE + BEFORE_STAGE;
+        let bend = width * width / (16.0 * width.max(straight));
+        Self { width, depth: straight + bend, bend, origins }
     }
 
     /// Where a seat is, `across` from its section's middle in row `row` from 0.
@@ -160,10 +160,7 @@ impl Layout {
         let (middle, first_row) = self.origins[section];
         let x = middle + across;
         let aside = 2.0 * x / self.width;
-        let y = BEFORE_STAGE
-            + Self::bend(self.width) * (1.0 - aside * aside)
-            + first_row
-            + f64::from(row);
+        let y = BEFORE_STAGE + self.bend * (1.0 - aside * aside) + first_row + f64::from(row);
         (hundredths(x + self.width / 2.0), hundredths(y))
     }
 }
@@ -318,5 +315,85 @@ impl std::hash::Hash for Hall {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.plan.name.hash(state);
         self.size().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Currency;
+
+    fn plan(sections: &[(&str, u32, u32)]) -> Plan {
+        let euro = Currency::new("EUR").expect("a currency");
+        let section = |(name, rows, seats_per_row): &(&str, u32, u32)| Section {
+            name: (*name).into(),
+            category: "A".into(),
+            rows: *rows,
+            seats_per_row: *seats_per_row,
+        };
+        Plan {
+            name: "Hall".into(),
+            sku: None,
+            categories: vec![Category { name: "A".into(), price: Money::new(4_500, euro) }],
+            sections: sections.iter().map(section).collect(),
+        }
+    }
+
+    #[test]
+    fn every_seat_is_found_by_its_id_and_by_no_other() {
+        let hall = Hall::new(plan(&[("A", 2, 3), ("B.1", 1, 12), ("C_2", 3, 1)]));
+        for (ix, spec) in (0..).zip(hall.plan.seats()) {
+            assert_eq!(hall.find(&spec.id), Some(ix));
+            assert_eq!(spec.id.as_str(), format!("{}-{}-{}", spec.section, spec.row, spec.number));
+        }
+        assert_eq!(hall.size(), 21);
+        for absent in ["A-0-1", "A-1-0", "A-3-1", "A-1-4", "A-01-1", "A-1-01", "B-1-1", "A-x-1"] {
+            assert_eq!(hall.find(&SeatId::new(absent).expect("well-formed")), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn no_two_seats_of_a_stadium_stand_on_each_other() {
+        let names: Vec<String> = (0..25).map(|n| format!("S{n}")).collect();
+        let sections: Vec<_> = names.iter().map(|name| (name.as_str(), 20, 40)).collect();
+        let plan = plan(&sections);
+        let (width, depth) = plan.extent();
+        let mut seen: BTreeMap<(i64, i64), Vec<(f64, f64)>> = BTreeMap::new();
+        for seat in plan.seats() {
+            assert!((0.0..=width).contains(&seat.x) && (0.0..=depth).contains(&seat.y), "{seat:?}");
+            #[expect(clippy::cast_possible_truncation, reason = "a cell of a coarse grid")]
+            let cell = (seat.x.floor() as i64, seat.y.floor() as i64);
+            for near in (-1..=1).flat_map(|dx| (-1..=1).map(move |dy| (cell.0 + dx, cell.1 + dy))) {
+                for (x, y) in seen.get(&near).into_iter().flatten() {
+                    let (dx, dy) = (seat.x - x, seat.y - y);
+                    assert!(dx * dx + dy * dy > 0.8, "{seat:?} stands on ({x}, {y})");
+                }
+            }
+            seen.entry(cell).or_default().push((seat.x, seat.y));
+        }
+        assert!(width < 3.0 * depth && depth < 3.0 * width, "{width} by {depth} looks like a hall");
+    }
+
+    #[test]
+    fn a_plan_that_makes_no_hall_is_refused() {
+        let good = || plan(&[("A", 1, 1)]);
+        assert_eq!(good().check(), Ok(()));
+        assert_eq!(plan(&[]).check(), Err(InvalidPlan::Empty));
+        assert_eq!(plan(&[("A", 1, 1), ("A", 1, 1)]).check(), Err(InvalidPlan::Repeated));
+        assert_eq!(plan(&[("A-B", 1, 1)]).check(), Err(InvalidPlan::SectionName));
+        assert_eq!(plan(&[("", 1, 1)]).check(), Err(InvalidPlan::SectionName));
+        assert_eq!(plan(&[("A", 0, 1)]).check(), Err(InvalidPlan::Size));
+        assert_eq!(plan(&[("A", 1_000, 101)]).check(), Err(InvalidPlan::Size));
+        assert_eq!(plan(&[("A", u32::MAX, u32::MAX)]).check(), Err(InvalidPlan::Size));
+        assert_eq!(plan(&[("A", 1_000, 100)]).check(), Ok(()));
+        let mut other = good();
+        other.sections[0].category = "B".into();
+        assert_eq!(other.check(), Err(InvalidPlan::UnknownCategory));
+        let mut free = good();
+        free.categories[0].price.amount_minor = -1;
+        assert_eq!(free.check(), Err(InvalidPlan::Price));
+        let mut nameless = good();
+        nameless.name = String::new();
+        assert_eq!(nameless.check(), Err(InvalidPlan::Name));
     }
 }

@@ -111,11 +111,11 @@ impl Model {
                 true
             });
         }
-        if booking.dead_letters < scenario.dead_letters
-            && booking.parked == NONE
-            && booking.left != NONE
-        {
+        if booking.dead_letters < scenario.dead_letters[who] && booking.parked == NONE {
             self.one(world, out, Action::Park(who), |model, world| {
+                if !model.begins(world, who) {
+                    return false;
+                }
                 let booking = &mut world.bookings[who];
                 booking.dead_letters += 1;
                 (booking.parked, booking.left) = model.rules.first_alone(booking.left);
@@ -137,7 +137,7 @@ impl Model {
                 world.bookings[who].stale = left;
                 true
             });
-        } else if booking.stale_starts < scenario.stale {
+        } else if booking.stale_starts < scenario.stale[who] {
             for old in booking.old.iter() {
                 self.one(world, out, Action::Wake(who, old), |_, world| {
                     world.bookings[who].stale = old;
@@ -189,6 +189,7 @@ impl Model {
 
     fn acquire(&mut self, world: &mut World, who: usize, attempt: usize, ahead: u8) -> bool {
         let scenario = self.rules.scenario;
+        let first = scenario.first_pool(who) as u8;
         let present = world.bookings[who].attempts[attempt];
         let next = match present {
             Acquire::Done => return false,
@@ -202,7 +203,7 @@ impl Model {
                 if deadline + scenario.grace > scenario.last_tick {
                     return false;
                 }
-                self.hold(world, (who, attempt), 0, deadline, ahead)
+                self.hold(world, (who, attempt), first, deadline, ahead)
             }
             Acquire::Holding { pool, deadline } if pool < 2 => {
                 self.hold(world, (who, attempt), pool, deadline, ahead)
@@ -215,13 +216,13 @@ impl Model {
                     Some(_) => Acquire::Withdrawing { pool: 2 },
                 }
             }
-            Acquire::Withdrawing { pool: 0 } => Acquire::Done,
+            Acquire::Withdrawing { pool } if pool == first => Acquire::Done,
             Acquire::Withdrawing { pool } => {
                 let pool = pool - 1;
                 let wish = Wish::Withdraw { who, attempt, pool: usize::from(pool) };
                 let command = self.rules.wish(wish);
                 self.ask(world, who, command, ahead);
-                if pool == 0 { Acquire::Done } else { Acquire::Withdrawing { pool } }
+                if pool == first { Acquire::Done } else { Acquire::Withdrawing { pool } }
             }
         };
         world.bookings[who].attempts[attempt] = next;
@@ -241,13 +242,14 @@ impl Model {
         let command = self.rules.wish(wish);
         match self.ask(world, who, command, ahead).refusal {
             None => Acquire::Holding { pool: pool + 1, deadline },
-            Some(_) if pool == 0 => Acquire::Done,
+            Some(_) if usize::from(pool) == self.rules.scenario.first_pool(who) => Acquire::Done,
             Some(_) => Acquire::Withdrawing { pool },
         }
     }
 
     fn pay(&mut self, world: &mut World, who: usize, ahead: u8) -> bool {
         let scenario = self.rules.scenario;
+        let first = scenario.first_pool(who) as u8;
         let first_extends = scenario.without != Some(Rule::ExtendClaimsFirst);
         let present = world.bookings[who].pay;
         let next = match (present, scenario.extension) {
@@ -270,10 +272,10 @@ impl Model {
                 world.bookings[who].payments += 1;
                 let extension = extension.map(|ticks| world.now + ticks);
                 match extension.filter(|until| until + scenario.grace <= scenario.last_tick) {
-                    Some(until) if first_extends => self.extend(world, who, 0, until, ahead),
+                    Some(until) if first_extends => self.extend(world, who, first, until, ahead),
                     Some(until) => {
                         self.request(world, who, Some(until));
-                        Pay::Afterwards { pool: 0, until }
+                        Pay::Afterwards { pool: first, until }
                     }
                     None => {
                         self.request(world, who, None);
@@ -368,23 +370,30 @@ impl Model {
 
     /// Begins with the next fact, or goes on with the present one.
     fn process(&mut self, world: &mut World, who: usize, ahead: u8) -> bool {
-        let remembers = self.rules.scenario.stale > 0;
+        if !self.begins(world, who) {
+            return false;
+        }
+        let list = world.bookings[who].left;
+        let left = self.perform(world, who, list, ahead);
+        let booking = &mut world.bookings[who];
+        booking.left = left;
+        if left == NONE {
+            booking.answering = NONE;
+        }
+        true
+    }
+
+    /// Takes up the next fact, unless one is being answered. False when there is none.
+    fn begins(&self, world: &mut World, who: usize) -> bool {
         let booking = &mut world.bookings[who];
         if booking.left == NONE {
             booking.answering = NONE;
             let Some(asks) = booking.facts.pop_front() else { return false };
             booking.answering = asks;
             booking.left = asks;
-            if remembers {
+            if self.rules.scenario.stale[who] > 0 {
                 booking.old.insert(asks);
             }
-        }
-        let list = booking.left;
-        let left = self.perform(world, who, list, ahead);
-        let booking = &mut world.bookings[who];
-        booking.left = left;
-        if left == NONE {
-            booking.answering = NONE;
         }
         true
     }

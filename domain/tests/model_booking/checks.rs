@@ -15,7 +15,7 @@ impl Model {
             let state = self.rules.reservation(world.bookings[who].reservation);
             if state.status == Status::Confirmed && state.finalized {
                 owners += 1;
-                for pool in 0..2 {
+                for pool in self.rules.scenario.first_pool(who)..2 {
                     if !self.owns(world, who, pool) {
                         return Err(format!("{} is finalized without unit {pool}", name(who)));
                     }

@@ -11,7 +11,7 @@ use holdfast_domain::payment::{self, BackReason};
 use holdfast_domain::process::{Ask, Command, Fact, Process, Refusal, Settings, TimerKey, What};
 use holdfast_domain::reservation::{self, CancelReason, Status};
 use holdfast_domain::seatmap::ReleaseReason;
-use holdfast_domain::{Decider, PaymentId, ReservationId, Sku, Timestamp, derive, inventory};
+use holdfast_domain::{By, Decider, PaymentId, ReservationId, Sku, Timestamp, derive, inventory};
 
 use super::actions::Action;
 use super::scenario::{Rule, Scenario};
@@ -282,6 +282,17 @@ impl Rules {
                 ));
                 vec![Ask::Steps(steps)]
             }
+            (
+                Some(Rule::RecordClaimLost),
+                &inventory::Command::Reacquire { reservation_id, .. },
+            ) => vec![Ask::Do(Command::Reservation(
+                reservation_id,
+                reservation::Command::Cancel {
+                    by: By::System,
+                    reason: CancelReason::Oversold,
+                    refund: None,
+                },
+            ))],
             // Releases at once what it had taken before the refusal.
             (
                 Some(Rule::RecordThenRelease),

@@ -15,8 +15,10 @@ pub(crate) struct Scenario {
     pub(crate) customers: u8,
     /// Whether the first customer's retry may run beside its attempt.
     pub(crate) retry: bool,
-    /// Whether customers may cancel.
-    pub(crate) cancel: bool,
+    /// Whether the second customer wants only the second unit.
+    pub(crate) second_wants_one: bool,
+    /// Which customers may cancel.
+    pub(crate) cancel: [bool; 2],
     /// Whether gateways may decline.
     pub(crate) decline: bool,
     /// How often each customer may begin to pay; with more than once, a decline keeps the hold.
@@ -28,9 +30,9 @@ pub(crate) struct Scenario {
     /// Whether what is sold is goods, which are consumed.
     pub(crate) stock: bool,
     /// How often each booking's former owner may wake up and ask again what it ever asked.
-    pub(crate) stale: u8,
+    pub(crate) stale: [u8; 2],
     /// How often each booking may park an ask as a dead letter, to be redriven at any later time.
-    pub(crate) dead_letters: u8,
+    pub(crate) dead_letters: [u8; 2],
     /// Whether the process may die between any two asks.
     pub(crate) crash: bool,
     /// Commits come at most so many ticks after the confirmation; then nobody may be oversold.
@@ -50,19 +52,25 @@ impl Scenario {
         last_tick: 4,
         customers: 2,
         retry: false,
-        cancel: false,
+        second_wants_one: false,
+        cancel: [false; 2],
         decline: false,
         payments: 1,
         hosted: false,
         money_lost: false,
         stock: false,
-        stale: 0,
-        dead_letters: 0,
+        stale: [0; 2],
+        dead_letters: [0; 2],
         crash: false,
         prompt: None,
         skew: false,
         without: None,
     };
+
+    /// The first pool of which a customer wants a unit; it wants all from there on.
+    pub(crate) const fn first_pool(&self, who: usize) -> usize {
+        if self.second_wants_one && who == 1 { 1 } else { 0 }
+    }
 
     pub(crate) const fn without(self, rule: Rule) -> Scenario {
         Scenario { without: Some(rule), ..self }

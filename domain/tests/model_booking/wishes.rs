@@ -46,7 +46,7 @@ impl Rules {
                 to_pool(pool, inventory::Command::DropLapsed { reservation_id })
             }
             Wish::Place { who, deadline } => {
-                Command::Reservation(self.ids[who], self.place(deadline))
+                Command::Reservation(self.ids[who], self.place(who, deadline))
             }
             Wish::Request { who, until } => {
                 let hosted = self.scenario.hosted;
@@ -69,12 +69,12 @@ impl Rules {
         }
     }
 
-    fn place(&self, deadline: u8) -> reservation::Command {
+    fn place(&self, who: usize, deadline: u8) -> reservation::Command {
         let scenario = self.scenario;
         let kind = if scenario.stock { LineKind::Stock } else { LineKind::Ticket };
         let mut lines = Vec::new();
         let mut claims = Vec::new();
-        for (number, sku) in (1..).zip(&self.skus) {
+        for (number, sku) in (1..).zip(&self.skus[scenario.first_pool(who)..]) {
             lines.push(Line {
                 line_id: number,
                 kind,
@@ -114,7 +114,8 @@ impl Rules {
     pub(super) fn words_to(&self, who: usize, payment: N) -> Vec<(Action, Command)> {
         let scenario = self.scenario;
         let state = self.payment(payment);
-        let amount = Amount::new(200, Currency::new("EUR").expect("a currency"));
+        let amount =
+            state.amount().unwrap_or(Amount::zero(Currency::new("EUR").expect("a currency")));
         let gateway_ref = || "ref".to_owned();
         let mut words = Vec::new();
         for row in &state.attempts {

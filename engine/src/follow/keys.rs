@@ -71,6 +71,12 @@ impl Keys {
         Ok(row)
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_running(&self, command_id: Uuid) -> bool {
+        let running = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        running.contains_key(&command_id)
+    }
+
     /// What was recorded just now, before the follower has come to it.
     pub(crate) fn note(&self, rows: &[KeyRow]) {
         let mut fresh = self.fresh();

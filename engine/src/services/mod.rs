@@ -36,7 +36,11 @@ impl Engine {
         let keys = &self.0.index.keys;
         let command_id = request.command_id();
         let running = keys.enter(command_id, &request.fingerprint)?;
-        let bound = keys.bound(command_id, &request.fingerprint).await?;
+        let bound = if self.0.house.protections.command_memory {
+            keys.bound(command_id, &request.fingerprint).await?
+        } else {
+            None
+        };
         Ok(Entered { _running: running, bound })
     }
 

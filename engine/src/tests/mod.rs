@@ -1,1 +1,14 @@
-//! Races.
+//! The races of DOMAIN.md D, by the names of its table, on the memory store, a clock that is moved by
+//! hand, and a bank that keeps books. Every protection has a twin: the same race with that protection
+//! taken away, where it must then be seen to happen.
+
+mod bank;
+mod world;
+
+mod clockwork;
+mod crashes;
+mod hosting;
+mod keys;
+mod money;
+mod pools;
+mod processes;

@@ -44,6 +44,7 @@ pub struct DeadLetterRow {
 
 pub(crate) const DEAD_LETTERS: Table = Table {
     name: "dead_letters",
+    about: "What consumers could not do, until it is settled.",
     columns: &[
         Column::text("id"),
         Column::text("consumer"),

@@ -22,6 +22,7 @@ pub struct ItemRow {
 
 pub(crate) const ITEMS: Table = Table {
     name: "items",
+    about: "The catalogue: one row an item.",
     columns: &[
         Column::text("sku"),
         Column::text("name"),

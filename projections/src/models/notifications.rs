@@ -59,7 +59,9 @@ impl NotificationRow {
                  You were not charged."
             ),
             About::Cancelled => {
-                format!("Booking {booking} was cancelled. If you had paid, {back} goes back to you.")
+                format!(
+                    "Booking {booking} was cancelled. If you had paid, {back} goes back to you."
+                )
             }
             About::LatePaymentAccepted => format!(
                 "Your payment for booking {booking} came after the deadline, but everything was \
@@ -75,6 +77,7 @@ impl NotificationRow {
 
 pub(crate) const NOTIFICATIONS: Table = Table {
     name: "notifications",
+    about: "Notices to customers; the words are made when one is read.",
     columns: &[
         Column::text("id"),
         Column::text("user_id"),

@@ -4,8 +4,10 @@ use holdfast_domain::payment::{Action, Event, Flow, Kind, State, Status};
 use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId};
 use holdfast_store::Position;
 
-use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word};
 use crate::projecting::Seen;
+use crate::tables::{
+    Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word,
+};
 use crate::{QueryError, ReadModels};
 
 /// What the customer must do next.
@@ -66,6 +68,7 @@ pub struct PaymentRow {
 
 pub(crate) const PAYMENTS: Table = Table {
     name: "payments",
+    about: "Payments: where the latest attempt stands, and the sums over all attempts.",
     columns: &[
         Column::text("id"),
         Column::text("reservation_id"),
@@ -163,7 +166,10 @@ impl Stored for PaymentRow {
             gateway_ref: row.opt_text()?,
             approval_code: row.opt_text()?,
             attempt: row.int()?,
-            next_step: row.opt_text()?.zip(row.opt_text()?).map(|(kind, url)| NextStep { kind, url }),
+            next_step: row
+                .opt_text()?
+                .zip(row.opt_text()?)
+                .map(|(kind, url)| NextStep { kind, url }),
             failure_code: row.opt_text()?,
             decline_code: row.opt_text()?,
             retryable: row.opt_flag()?,

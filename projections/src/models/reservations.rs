@@ -4,8 +4,10 @@ use holdfast_domain::reservation::{Channel, Event, Line, State, Status};
 use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId, VehicleId};
 use holdfast_store::Position;
 
-use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word};
 use crate::projecting::Seen;
+use crate::tables::{
+    Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word,
+};
 use crate::{Page, PageRequest, QueryError, ReadModels};
 
 /// A reservation.
@@ -51,6 +53,7 @@ pub struct ReservationRow {
 
 pub(crate) const RESERVATIONS: Table = Table {
     name: "reservations",
+    about: "Reservations as their customers see them. One row a reservation; lines as JSON.",
     columns: &[
         Column::text("id"),
         Column::text("user_id"),

@@ -1,17 +1,16 @@
 //! Seat maps: each seat's place, price and owner, and the counts of the hall.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod apply;
 
-use holdfast_domain::seatmap::{Event, Owner, Plan};
-use holdfast_domain::{
-    LockId, Money, ReservationId, SeatId, SeatMapId, Sku, Timestamp, UserId,
-};
+use holdfast_domain::seatmap::{Owner, Plan};
+use holdfast_domain::{LockId, Money, ReservationId, SeatId, SeatMapId, Sku, Timestamp, UserId};
 use holdfast_store::Position;
 use serde::{Deserialize, Serialize};
 
-use crate::tables::{Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value};
+use crate::tables::{Column, Index, Row, Stored, Table, TableError, Value};
 use crate::{QueryError, ReadModels};
+
+pub(crate) use apply::SeatMaps;
 
 /// Whose a seat is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,6 +125,14 @@ pub struct SeatRow {
     pub position: Position,
 }
 
+impl SeatRow {
+    /// The lock or the reservation that has it.
+    pub fn owner(&self) -> Option<Owner> {
+        let reservation = self.reservation_id.map(Owner::Reservation);
+        reservation.or(self.lock_id.map(Owner::Lock))
+    }
+}
+
 /// Every seat's status at one place in the log: what a page shows before it follows the changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeatSnapshot {
@@ -137,6 +144,7 @@ pub struct SeatSnapshot {
 
 pub(crate) const SEAT_MAPS: Table = Table {
     name: "seat_maps",
+    about: "Seat maps with the counts of their seats and their plan.",
     columns: &[
         Column::text("id"),
         Column::text("name"),
@@ -198,6 +206,7 @@ impl Stored for SeatMapRow {
 
 pub(crate) const SEATS: Table = Table {
     name: "seats",
+    about: "Seats: place, price, status, owner. One row a seat; x and y in seat widths.",
     columns: &[
         Column::text("seat_map_id"),
         Column::text("id"),
@@ -287,381 +296,6 @@ impl Stored for SeatRow {
     }
 }
 
-/// How events change it.
-pub(crate) struct SeatMaps {
-    edition: Edition,
-    pub(crate) maps: Kept<SeatMapRow>,
-    pub(crate) seats: Kept<SeatRow>,
-    /// The seats of a reservation, since some events name only the reservation.
-    owned: HashMap<(SeatMapId, ReservationId), Vec<SeatId>>,
-}
-
-/// How many reservations' seats are remembered.
-const MOST_OWNERS: usize = 50_000;
-
-impl SeatMaps {
-    pub(crate) fn new(edition: Edition) -> Self {
-        let (maps, seats) = (Kept::new(edition), Kept::new(edition));
-        Self { edition, maps, seats, owned: HashMap::new() }
-    }
-
-    /// The seats that an event names, so that a batch can read all of them at once.
-    pub(crate) fn touches<'e>(
-        map: &SeatMapId,
-        event: &'e Event,
-    ) -> impl Iterator<Item = (SeatMapId, SeatId)> + use<'e> {
-        let named: &[SeatId] = match event {
-            Event::SeatsLocked { seat_ids, .. }
-            | Event::SeatsAttached { seat_ids, .. }
-            | Event::SeatsBooked { seat_ids, .. }
-            | Event::SeatsReleased { seat_ids, .. }
-            | Event::LockRestored { seat_ids, .. }
-            | Event::SeatsBlocked { seat_ids, .. }
-            | Event::SeatsUnblocked { seat_ids } => seat_ids,
-            Event::Published { .. }
-            | Event::Changed { .. }
-            | Event::SeatLockExtended { .. }
-            | Event::AttemptWithdrawn { .. } => &[],
-        };
-        let map = map.clone();
-        named.iter().map(move |seat| (map.clone(), seat.clone()))
-    }
-
-    pub(crate) async fn flush(&mut self, tx: &mut Tx) -> Result<(), TableError> {
-        self.maps.flush(tx).await?;
-        self.seats.flush(tx).await?;
-        if self.owned.len() > MOST_OWNERS {
-            self.owned.clear();
-        }
-        Ok(())
-    }
-
-    pub(crate) fn forget(&mut self) {
-        self.maps.forget();
-        self.seats.forget();
-        self.owned.clear();
-    }
-
-    pub(crate) async fn apply(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        event: &Event,
-        position: Position,
-    ) -> Result<(), TableError> {
-        match event {
-            Event::Published { plan } | Event::Changed { plan, .. } => {
-                return self.arrange(tx, map, plan, position).await;
-            }
-            Event::SeatsLocked { reservation_id: Some(id), user_id, seat_ids, expires_at, .. } => {
-                self.attach(tx, map, *id, user_id, seat_ids, *expires_at, position).await?;
-            }
-            Event::SeatsLocked { lock_id: Some(lock), user_id, seat_ids, expires_at, .. } => {
-                let holder = Holder::Lock(*lock, user_id.clone(), *expires_at);
-                self.set(tx, map, seat_ids, &holder, position).await?;
-            }
-            Event::SeatsLocked { .. } => {}
-            Event::SeatsAttached { reservation_id, user_id, seat_ids, expires_at, .. } => {
-                let until = Some(*expires_at);
-                self.attach(tx, map, *reservation_id, user_id, seat_ids, until, position).await?;
-            }
-            Event::SeatLockExtended { reservation_id, expires_at, .. } => {
-                self.raise(tx, map, *reservation_id, *expires_at, position).await?;
-            }
-            Event::SeatsBooked { reservation_id, .. } => {
-                let seats = self.owned(tx, map, *reservation_id).await?.clone();
-                for seat in seats {
-                    self.book(tx, map, seat, position).await?;
-                }
-            }
-            Event::SeatsReleased { owner, seat_ids, .. } => {
-                let mut theirs = Vec::with_capacity(seat_ids.len());
-                for seat in seat_ids {
-                    let row = self.seats.get(tx, &(map.clone(), seat.clone())).await?;
-                    if row.is_some_and(|row| row.owner() == Some(*owner)) {
-                        theirs.push(seat.clone());
-                    }
-                }
-                self.set(tx, map, &theirs, &Holder::Nobody, position).await?;
-                if let Owner::Reservation(id) = owner {
-                    self.owned(tx, map, *id).await?.retain(|seat| !seat_ids.contains(seat));
-                }
-            }
-            Event::LockRestored { lock_id, reservation_id, user_id, seat_ids, expires_at } => {
-                let holder = Holder::Lock(*lock_id, user_id.clone(), Some(*expires_at));
-                self.owned(tx, map, *reservation_id).await?.retain(|seat| !seat_ids.contains(seat));
-                self.set(tx, map, seat_ids, &holder, position).await?;
-            }
-            Event::SeatsBlocked { seat_ids, reason } => {
-                let holder = Holder::Blocked(reason.clone());
-                self.set(tx, map, seat_ids, &holder, position).await?;
-            }
-            Event::SeatsUnblocked { seat_ids } => {
-                self.set(tx, map, seat_ids, &Holder::Nobody, position).await?;
-            }
-            Event::AttemptWithdrawn { .. } => {}
-        }
-        if let Some(row) = self.maps.edit(tx, map).await? {
-            row.position = position;
-        }
-        Ok(())
-    }
-
-    /// Seats become a reservation's, beside those that it has; one deadline for all of them.
-    async fn attach(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        id: ReservationId,
-        user_id: &UserId,
-        seat_ids: &[SeatId],
-        until: Option<Timestamp>,
-        position: Position,
-    ) -> Result<(), TableError> {
-        let before = self.owned(tx, map, id).await?.clone();
-        let deadline = match (until, before.first()) {
-            (Some(until), Some(one)) => {
-                let row = self.seats.get(tx, &(map.clone(), one.clone())).await?;
-                row.and_then(|row| row.expires_at).map(|at| at.max(until))
-            }
-            (until, _) => until,
-        };
-        let holder = Holder::Reservation(id, user_id.clone(), deadline);
-        self.set(tx, map, seat_ids, &holder, position).await?;
-        for seat in before.iter().filter(|seat| !seat_ids.contains(seat)) {
-            if let Some(row) = self.seats.edit(tx, &(map.clone(), seat.clone())).await? {
-                row.expires_at = deadline;
-                row.position = position;
-            }
-        }
-        let owned = self.owned(tx, map, id).await?;
-        owned.extend(seat_ids.iter().filter(|seat| !before.contains(seat)).cloned());
-        Ok(())
-    }
-
-    /// A reservation's deadline is raised, never lowered; seats that do not lapse go on not lapsing.
-    async fn raise(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        id: ReservationId,
-        until: Timestamp,
-        position: Position,
-    ) -> Result<(), TableError> {
-        for seat in self.owned(tx, map, id).await?.clone() {
-            if let Some(row) = self.seats.edit(tx, &(map.clone(), seat)).await? {
-                row.expires_at = row.expires_at.map(|at| at.max(until));
-                row.position = position;
-            }
-        }
-        Ok(())
-    }
-
-    async fn book(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        seat: SeatId,
-        position: Position,
-    ) -> Result<(), TableError> {
-        let Some(row) = self.seats.edit(tx, &(map.clone(), seat)).await? else { return Ok(()) };
-        let before = std::mem::replace(&mut row.status, SeatStatus::Booked);
-        row.expires_at = None;
-        row.position = position;
-        self.recount(tx, map, before, SeatStatus::Booked).await
-    }
-
-    /// Seats get another owner, or none.
-    async fn set(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        seat_ids: &[SeatId],
-        holder: &Holder,
-        position: Position,
-    ) -> Result<(), TableError> {
-        for seat in seat_ids {
-            let Some(row) = self.seats.edit(tx, &(map.clone(), seat.clone())).await? else {
-                continue;
-            };
-            let before = row.status;
-            holder.take(row);
-            row.position = position;
-            let after = row.status;
-            self.recount(tx, map, before, after).await?;
-        }
-        Ok(())
-    }
-
-    async fn recount(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        before: SeatStatus,
-        after: SeatStatus,
-    ) -> Result<(), TableError> {
-        if before != after
-            && let Some(row) = self.maps.edit(tx, map).await?
-        {
-            *row.counts.of(before) -= 1;
-            *row.counts.of(after) += 1;
-        }
-        Ok(())
-    }
-
-    /// The seats of a reservation.
-    async fn owned(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        id: ReservationId,
-    ) -> Result<&mut Vec<SeatId>, TableError> {
-        match self.owned.entry((map.clone(), id)) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            // What is in the table is right about this reservation: every event that changed its
-            // seats since the last flush would have put it here.
-            Entry::Vacant(place) => {
-                let mut seats = Vec::new();
-                if !self.seats.is_complete() {
-                    let sql = format!(
-                        "SELECT seat_map_id, id FROM {} \
-                         WHERE reservation_id = ? AND seat_map_id = ? ORDER BY id",
-                        self.edition.name(&SEATS),
-                    );
-                    let values = vec![Value::show(id), map.as_str().into()];
-                    for mut row in tx.rows(&SEATS, &sql, values).await? {
-                        let _map: SeatMapId = row.parse()?;
-                        seats.push(row.parse()?);
-                    }
-                }
-                Ok(place.insert(seats))
-            }
-        }
-    }
-
-    /// A new plan: seats that stay keep their owners, the others come and go. Written at once and in
-    /// large pieces, since a stadium has 50,000 of them.
-    async fn arrange(
-        &mut self,
-        tx: &mut Tx,
-        map: &SeatMapId,
-        plan: &Plan,
-        position: Position,
-    ) -> Result<(), TableError> {
-        self.seats.flush(tx).await?;
-        let name = self.edition.name(&SEATS);
-        let of_map = || vec![map.as_str().into()];
-        let mut kept: HashMap<SeatId, SeatRow> = HashMap::new();
-        if self.maps.get(tx, map).await?.is_some() {
-            let sql = format!(
-                "SELECT {} FROM {name} WHERE seat_map_id = ? AND status <> 'FREE'",
-                SEATS.list()
-            );
-            for mut row in tx.rows(&SEATS, &sql, of_map()).await? {
-                let row = SeatRow::read(&mut row)?;
-                kept.insert(row.id.clone(), row);
-            }
-            tx.execute(&format!("DELETE FROM {name} WHERE seat_map_id = ?"), of_map()).await?;
-        }
-        let mut counts = SeatCounts::default();
-        let mut rows = Vec::with_capacity(ARRANGED_AT_ONCE);
-        for (ordinal, spec) in (0..).zip(plan.seats()) {
-            let mut row = SeatRow {
-                seat_map_id: map.clone(),
-                id: spec.id,
-                ordinal,
-                label: spec.label,
-                section: spec.section,
-                row: spec.row.to_string(),
-                x: spec.x,
-                y: spec.y,
-                category: spec.category,
-                price: spec.price,
-                status: SeatStatus::Free,
-                lock_id: None,
-                reservation_id: None,
-                user_id: None,
-                expires_at: None,
-                blocked_reason: None,
-                position,
-            };
-            if let Some(before) = kept.remove(&row.id) {
-                row = SeatRow {
-                    status: before.status,
-                    lock_id: before.lock_id,
-                    reservation_id: before.reservation_id,
-                    user_id: before.user_id,
-                    expires_at: before.expires_at,
-                    blocked_reason: before.blocked_reason,
-                    ..row
-                };
-            }
-            *counts.of(row.status) += 1;
-            rows.push(row.values());
-            if rows.len() == ARRANGED_AT_ONCE {
-                tx.upsert(&SEATS, self.edition, std::mem::take(&mut rows)).await?;
-            }
-        }
-        tx.upsert(&SEATS, self.edition, rows).await?;
-        self.seats.forget();
-        self.owned.clear();
-        self.maps.put(SeatMapRow {
-            id: map.clone(),
-            name: plan.name.clone(),
-            sku: plan.sku.clone(),
-            counts,
-            plan: plan.clone(),
-            position,
-            as_of: Position::ZERO,
-        });
-        Ok(())
-    }
-}
-
-/// How many seats of a new plan are written at once.
-const ARRANGED_AT_ONCE: usize = 2_048;
-
-/// Who has a seat from now on.
-enum Holder {
-    Nobody,
-    Lock(LockId, UserId, Option<Timestamp>),
-    Reservation(ReservationId, UserId, Option<Timestamp>),
-    Blocked(String),
-}
-
-impl Holder {
-    fn take(&self, row: &mut SeatRow) {
-        row.status = SeatStatus::Locked;
-        (row.lock_id, row.reservation_id, row.user_id) = (None, None, None);
-        (row.expires_at, row.blocked_reason) = (None, None);
-        match self {
-            Self::Nobody => row.status = SeatStatus::Free,
-            Self::Lock(id, user, until) => {
-                row.lock_id = Some(*id);
-                row.user_id = Some(user.clone());
-                row.expires_at = *until;
-            }
-            Self::Reservation(id, user, until) => {
-                row.reservation_id = Some(*id);
-                row.user_id = Some(user.clone());
-                row.expires_at = *until;
-            }
-            Self::Blocked(reason) => {
-                row.status = SeatStatus::Blocked;
-                row.blocked_reason = Some(reason.clone());
-            }
-        }
-    }
-}
-
-impl SeatRow {
-    /// The lock or the reservation that has it.
-    pub fn owner(&self) -> Option<Owner> {
-        let reservation = self.reservation_id.map(Owner::Reservation);
-        reservation.or(self.lock_id.map(Owner::Lock))
-    }
-}
-
 impl ReadModels {
     /// One seat map with its counts.
     pub async fn seat_map(&self, id: &SeatMapId) -> Result<Option<SeatMapRow>, QueryError> {
@@ -707,8 +341,10 @@ impl ReadModels {
             return Ok(Vec::new());
         }
         let marks = vec!["?"; ids.len()].join(",");
-        let sql =
-            format!("{} WHERE seat_map_id = ? AND id IN ({marks}) ORDER BY ordinal", SEATS.select());
+        let sql = format!(
+            "{} WHERE seat_map_id = ? AND id IN ({marks}) ORDER BY ordinal",
+            SEATS.select()
+        );
         let mut values: Vec<Value> = vec![map.as_str().into()];
         values.extend(ids.iter().map(|id| id.as_str().into()));
         self.many(&sql, values).await

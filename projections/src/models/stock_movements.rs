@@ -49,6 +49,7 @@ pub struct StockMovementRow {
 
 pub(crate) const STOCK_MOVEMENTS: Table = Table {
     name: "stock_movements",
+    about: "The ledger of pools. One row is one event of the log.",
     columns: &[
         Column::int("position"),
         Column::time("at"),

@@ -51,6 +51,7 @@ pub struct TicketRow {
 
 pub(crate) const TICKETS: Table = Table {
     name: "tickets",
+    about: "Tickets: whose, for what, whether used.",
     columns: &[
         Column::text("id"),
         Column::text("reservation_id"),
@@ -67,7 +68,11 @@ pub(crate) const TICKETS: Table = Table {
     ],
     key: 1,
     indexes: &[
-        Index { name: "tickets_by_reservation", columns: &["reservation_id", "unit"], early: false },
+        Index {
+            name: "tickets_by_reservation",
+            columns: &["reservation_id", "unit"],
+            early: false,
+        },
         Index { name: "tickets_by_user", columns: &["user_id"], early: false },
     ],
 };

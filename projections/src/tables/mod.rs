@@ -106,6 +106,8 @@ pub(crate) struct Index {
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
+    /// What it holds, for those who read the database itself.
+    pub(crate) about: &'static str,
     pub(crate) columns: &'static [Column],
     /// How many of the first columns are its key.
     pub(crate) key: usize,

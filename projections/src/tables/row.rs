@@ -117,9 +117,7 @@ impl Row {
 
     pub(crate) fn opt_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, TableError> {
         let text: Option<String> = self.next()?;
-        text.map(|text| serde_json::from_str(&text))
-            .transpose()
-            .map_err(|error| self.bad(error))
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| self.bad(error))
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, TableError> {

@@ -156,11 +156,9 @@ impl World {
 
     /// Items, stock and a hall: what every world begins with.
     pub async fn open(&mut self) {
-        for (name, kind) in SKUS.into_iter().zip([
-            item::Kind::Stock,
-            item::Kind::Ticket,
-            item::Kind::VehicleClass,
-        ]) {
+        for (name, kind) in
+            SKUS.into_iter().zip([item::Kind::Stock, item::Kind::Ticket, item::Kind::VehicleClass])
+        {
             let description = item::Description {
                 name: format!("The {name}"),
                 kind,
@@ -231,7 +229,7 @@ impl World {
                 let user_id = user(dice.below(4));
                 let seats = match wish {
                     Seats::OfLock(_) => Seats::Named(seats),
-                    other => other,
+                    wish @ (Seats::Named(_) | Seats::Best(_)) => wish,
                 };
                 self.locks += 1;
                 C::Lock { lock_id: fresh, user_id, seats, expires_at }
@@ -335,7 +333,7 @@ impl World {
                     unit_price: euros(9_000),
                     ..line.clone()
                 };
-                let lines = if number % 3 == 0 { vec![line, seat] } else { vec![line] };
+                let lines = if number.is_multiple_of(3) { vec![line, seat] } else { vec![line] };
                 let policies = Policies {
                     on_decline: *dice.one(&[OnDecline::Release, OnDecline::KeepHold]),
                     late_payment: *dice.one(&[LatePayment::TryReacquire, LatePayment::Refund]),

@@ -35,7 +35,6 @@ use tokio::sync::{Notify, watch};
 use book::{Answer, Book};
 use ledger::Change;
 pub use ledger::{FileLedger, Ledger, LedgerError, MemoryLedger};
-pub use page::Gatekeeper;
 
 /// What the sandbox needs to know.
 #[derive(Clone, Debug)]
@@ -110,9 +109,10 @@ impl Sandbox {
         webhooks::Courier::new(self, door).run(stop).await;
     }
 
-    /// The hosted page, and the ledger for those whom `gatekeeper` lets in.
-    pub fn router(self: Arc<Self>, gatekeeper: Gatekeeper) -> axum::Router {
-        page::router(self, gatekeeper)
+    /// The hosted page and the ledger. Who may read the ledger (OPERATE or READ_AUDIT) is for the door
+    /// to ask that this is mounted in.
+    pub fn router(self: Arc<Self>) -> axum::Router {
+        page::router(self)
     }
 }
 

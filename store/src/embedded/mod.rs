@@ -18,6 +18,7 @@ mod reader;
 mod recovery;
 mod scan;
 pub mod sim;
+mod tail;
 mod twins;
 mod verify;
 mod view;
@@ -122,6 +123,15 @@ impl Embedded {
     /// What the store is and holds.
     pub fn info(&self) -> StoreInfo {
         info(self.store_id, &self.view, &*self.disk)
+    }
+
+    /// Why nothing will be appended any more before the log is opened again: a write or a sync has
+    /// failed. None while all is well, and while the disk is merely full.
+    pub fn stopped(&self) -> Option<String> {
+        match self.view.trouble()? {
+            Trouble::Full => None,
+            Trouble::Stopped(reason) => Some(reason),
+        }
     }
 
     /// Ends the store: appends that wait are done and answered, later ones are refused, the

@@ -8,9 +8,8 @@ use super::disk::{Access, Disk, DiskLock, read_up_to};
 use super::format::{FRAME_HEADER_LEN, HEADER_LEN, u32_at};
 use super::log::{Log, WriteError, adopt_prepared};
 use super::prepare::{Preparer, UNFINISHED};
-use super::scan::{
-    Met, Place, Segment, Stop, Tail, begun_without_seal, check_names, judge_tail, walk,
-};
+use super::scan::{Met, Place, Segment, Stop, check_names, walk};
+use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::{Twin, Twins};
 use super::view::View;
 use super::{OpenError, Options};

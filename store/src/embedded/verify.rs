@@ -10,9 +10,8 @@ use uuid::Uuid;
 
 use super::disk::{Access, Disk, RealDisk};
 use super::frame::Frame;
-use super::scan::{
-    Damage, Met, Place, Stop, Tail, begun_without_seal, check_names, judge_tail, walk,
-};
+use super::scan::{Damage, Met, Place, Stop, check_names, walk};
+use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
 use crate::{Position, StreamId};

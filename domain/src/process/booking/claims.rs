@@ -6,15 +6,17 @@ use crate::reservation::{Claim, State};
 use crate::seatmap::{Owner, ReleaseReason};
 use crate::{Epoch, LimitId, ReservationId, SeatMapId, Sku, Timestamp, inventory, limit, seatmap};
 
-/// Commits every claim: pools, then limits, then seats.
+/// Commits every claim: pools, then limits, then seats; last what is consumed by it, since a claim
+/// that is found gone before that leaves nothing to be brought back.
 pub(super) fn commit(id: &ReservationId, state: &State, epoch: Epoch) -> Vec<Command> {
     let reservation_id = *id;
     let mut pools = Vec::new();
+    let mut goods = Vec::new();
     let mut limits = Vec::new();
     let mut maps = Vec::new();
     for claim in &state.claims {
         match claim {
-            Claim::Inventory { r#ref, consumed: true, .. } => pools.push(Command::Inventory(
+            Claim::Inventory { r#ref, consumed: true, .. } => goods.push(Command::Inventory(
                 r#ref.clone(),
                 inventory::Command::Consume { reservation_id, epoch },
             )),
@@ -36,6 +38,7 @@ pub(super) fn commit(id: &ReservationId, state: &State, epoch: Epoch) -> Vec<Com
     }
     pools.append(&mut limits);
     pools.append(&mut maps);
+    pools.append(&mut goods);
     pools
 }
 

@@ -152,7 +152,7 @@ proptest! {
         commands in prop::collection::vec((moment(), command()), 0..40),
     ) {
         let mut state = given(&[(0, place_with(policies))]);
-        let mut decided = std::collections::BTreeSet::new();
+        let mut decided = BTreeSet::new();
         for (secs, command) in commands {
             for event in ask(&state, secs, &command).unwrap_or_default() {
                 state.evolve(&event);

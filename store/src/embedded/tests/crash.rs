@@ -47,7 +47,7 @@ fn a_power_cut_at_any_step_loses_nothing_acknowledged_and_leaves_nothing_half() 
         }
         operation += 1;
     }
-    assert!(operation > 60, "the story has {operation} steps: it rolls some segments");
+    assert!(operation > 45, "the story has {operation} steps: it rolls some segments");
     assert!(acknowledged > 15);
 }
 
@@ -149,5 +149,5 @@ fn torn_bytes_are_kept_beside_the_segment() {
             assert_eq!(open(&torn, options()).recovery().torn, None, "once");
         }
     }
-    assert!(seen > 10, "torn {seen} times");
+    assert!(seen > 5, "torn {seen} times");
 }

@@ -1,0 +1,184 @@
+//! The runner: lanes, retries, dead letters, redrive.
+
+use bytes::Bytes;
+use holdfast_domain::reservation::Status;
+use holdfast_domain::{ReservationId, derive};
+use holdfast_schemas::{Actor, Metadata};
+use holdfast_store::{Expected, NewEvent, StreamAppend, StreamId};
+
+use super::world::{NOON, World, operator, past, seats, secs};
+
+/// An event that no program of ours has written, in a reservation's stream.
+async fn poison(world: &World, id: ReservationId) {
+    let stream = StreamId::new(format!("reservation-{id}"));
+    let name = derive(&["poison", &id.to_string()]);
+    let metadata = Metadata {
+        occurred_at: NOON,
+        command_id: name,
+        actor: Actor::system("test"),
+        tenant_id: "default".into(),
+        correlation_id: Some(id.to_string()),
+        causation_id: None,
+        idempotency_key: None,
+        fingerprint: None,
+        traceparent: None,
+    };
+    let event = NewEvent {
+        id: name,
+        kind: "reservation.melted".into(),
+        schema_version: 1,
+        metadata: Bytes::from(metadata.encode()),
+        data: Bytes::from_static(b"{}"),
+    };
+    let append = StreamAppend { stream, expected: Expected::Any, events: vec![event] };
+    world.log.append(vec![append]).await.expect("room");
+}
+
+/// D40
+#[tokio::test]
+async fn poison_is_parked_and_others_go_on() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    let bob = world.reserve("bob", "1", seats(&["L-1-2"])).await.expect("free").id;
+    world.quiet().await;
+    poison(&world, ann).await;
+    world.pay("bob", "2", bob, "approve").await.expect("nothing to do with ann's");
+    world.quiet().await;
+    assert_eq!(world.status(bob).await, Status::Confirmed);
+    assert!(world.reservation(bob).await.finalized);
+    let health = world.engine.health();
+    for name in ["booking", "tickets", "notices"] {
+        let consumer = health.consumers.iter().find(|it| it.name == name).expect("listed");
+        assert_eq!((consumer.dead_letters, consumer.parked_lanes), (1, 1), "{name}");
+        assert_eq!(consumer.lag, 0, "the checkpoint goes on: {name}");
+    }
+    let letters = world.events("deadletter-booking").await;
+    assert_eq!(letters.len(), 1);
+    let text = String::from_utf8_lossy(&letters[0].data).into_owned();
+    assert!(text.contains("reservation.melted"), "{text}");
+}
+
+#[tokio::test]
+async fn poison_stays_parked_across_a_restart_and_is_told_once() {
+    let mut world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.quiet().await;
+    poison(&world, ann).await;
+    world.quiet().await;
+    world.restart().await;
+    world.quiet().await;
+    assert_eq!(world.kinds("deadletter-booking").await, ["deadletter.parked"]);
+    let health = world.engine.health();
+    let booking = health.consumers.iter().find(|it| it.name == "booking").expect("listed");
+    assert_eq!(booking.parked_lanes, 1);
+}
+
+#[tokio::test]
+async fn what_came_before_the_poison_is_done_again_when_the_side_file_is_lost() {
+    let mut world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.quiet().await;
+    poison(&world, ann).await;
+    world.quiet().await;
+    world.restart_without_side().await;
+    world.quiet().await;
+    assert_eq!(world.kinds("deadletter-booking").await, ["deadletter.parked"], "told once");
+    let health = world.engine.health();
+    let booking = health.consumers.iter().find(|it| it.name == "booking").expect("listed");
+    assert!(booking.timers > 0, "its deadline is known again");
+}
+
+#[tokio::test]
+async fn a_redriven_letter_is_done_under_its_own_name_and_settled() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.bank.be_silent_on_voids(9);
+    world.pay_with("ann", "2", ann, None).await.expect("a page");
+    world.cancel("ann", "3", ann).await.expect("hers");
+    world.pass(secs(2)).await;
+    world.pass(secs(3)).await;
+    world.pass(secs(6)).await;
+    assert_eq!(world.kinds("deadletter-payment").await, ["deadletter.parked"], "after 1, 2 and 4 s");
+    let letter = letter_of(&world, "payment").await;
+    world.bank.be_silent_on_voids(0);
+    for round in 0..2 {
+        let done = world.engine.redrive(&operator("redriveDeadLetter", "1"), letter).await;
+        assert_eq!(done.expect("it is there").replayed, round > 0);
+        world.quiet().await;
+    }
+    assert_eq!(
+        world.kinds("deadletter-payment").await,
+        ["deadletter.parked", "deadletter.redriven", "deadletter.settled"]
+    );
+    assert_eq!(world.bank.alive(), 0);
+    let again = world.engine.redrive(&operator("redriveDeadLetter", "2"), letter).await;
+    assert_eq!(again.expect_err("settled").code(), "NOT_FOUND");
+}
+
+async fn letter_of(world: &World, consumer: &str) -> uuid::Uuid {
+    let state = world.engine.load::<crate::letters::State>(&consumer.to_owned()).await;
+    *state.expect("readable").state.letters.keys().next().expect("one letter")
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_for_a_while_loses_no_step() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.quiet().await;
+    world.store.fill(true);
+    world.sim.advance(past(secs(900)));
+    for _ in 0..40 {
+        world.sim.advance(secs(1));
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert_eq!(world.status(ann).await, Status::Hold);
+    world.store.fill(false);
+    for _ in 0..20 {
+        world.pass(secs(10)).await;
+    }
+    // Tried, parked when there was room again; the operator has it done.
+    if world.status(ann).await == Status::Hold {
+        let letter = letter_of(&world, "booking").await;
+        world.engine.redrive(&operator("redriveDeadLetter", "1"), letter).await.expect("parked");
+        world.quiet().await;
+    }
+    assert_eq!(world.status(ann).await, Status::HoldExpired);
+    assert_eq!(world.map().await.counts().locked, 0);
+}
+
+#[tokio::test]
+async fn a_slow_gateway_holds_up_nobody_else() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    let bob = world.reserve("bob", "1", seats(&["L-1-2"])).await.expect("free").id;
+    world.quiet().await;
+    world.bank.dawdle();
+    let engine = world.engine.clone();
+    let paying = tokio::spawn(async move {
+        let wish = crate::StartPayment {
+            reservation_id: ann,
+            gateway: None,
+            method: Some("approve".into()),
+            hosted: false,
+        };
+        engine.start_payment(&super::world::request("ann", "startPayment", "2"), wish).await
+    });
+    let mut head = world.log.watch_head();
+    while world.payment(ann.payment_id()).await.attempts.is_empty() {
+        head.changed().await.expect("the log lives");
+    }
+    // Bob changes his mind while ann waits for the bank.
+    world.cancel("bob", "2", bob).await.expect("his");
+    while world.map().await.counts().locked > 1 {
+        head.changed().await.expect("the log lives");
+    }
+    world.bank.hurry();
+    let paid = paying.await.expect("no panic").expect("at last");
+    assert_eq!(paid.reservation.status, Status::Confirmed);
+}

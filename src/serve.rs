@@ -1,0 +1,380 @@
+//! `holdfast serve`: opens the parts, ties them together, and ends them in order.
+//!
+//! ```text
+//!   log ─► side file ─► listener ─► sandbox ─► read models ─► engine ─► doors      ready
+//!    ▲                                                                     │
+//!    └───────────── closed last ◄── engine ◄── read models ◄── doors ◄─────┘ signal, or a part ended
+//! ```
+//!
+//! Every long-lived part runs in one set; if one ends unexpectedly the house comes down with its name.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use holdfast_api::code::TicketKey;
+use holdfast_api::token::{TokenKey, TokenKeys};
+use holdfast_api::{ApiConfig, Limits, Ready};
+use holdfast_domain::process;
+use holdfast_engine::clock::SystemClock;
+use holdfast_engine::ports::{Clock, Gateway};
+use holdfast_engine::side::Side;
+use holdfast_engine::{Engine, Parts, Running, SystemIds};
+use holdfast_projections::ReadModels;
+use holdfast_store::EventStore;
+use holdfast_store::embedded::Embedded;
+use holdfast_store::memory::Memory;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cli::token::side_file;
+use crate::config::{Config, StoreChoice, keys as key};
+use crate::exit::Ending;
+use crate::gateways::sandbox::{self, FileLedger, Ledger, MemoryLedger, Sandbox};
+use crate::{demo, keys, log};
+
+/// How long what is under way may take after a signal.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often a stopped store is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long after the last moment at which its hold can end a late payment succeeds: expiry is done
+/// by then.
+const LATE_BY: Duration = Duration::from_secs(3);
+
+/// The store, and what can be asked of the embedded one besides.
+struct Store {
+    events: Arc<dyn EventStore>,
+    embedded: Option<Arc<Embedded>>,
+}
+
+/// Runs until a signal comes, a part ends, or the store is stopped.
+pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
+    let listen = config.address(&key::HTTP_LISTEN).context("http.listen names an address")?;
+    if with_demo && !listen.ip().is_loopback() {
+        let why = format!(
+            "--demo prints tokens and is only for this machine: {listen} is no loopback address"
+        );
+        return Err(Ending::Usage(why).into());
+    }
+    // From the first moment on, so that what happens while starting is counted too.
+    holdfast_api::metrics::install();
+    let store = open_store(&config).await?;
+    let in_memory = store.embedded.is_none();
+    // Keys outlive the log even of a store in memory, so that `holdfast token` works beside it.
+    let key_file = side_file(&config).await?;
+    let side = if in_memory { Side::in_memory().await? } else { key_file.clone() };
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("http.listen = {listen} cannot be opened"))?;
+    let address = listener.local_addr()?;
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let sandbox = open_sandbox(&config, &key_file, clock.clone(), address, in_memory).await?;
+    let reads = open_read_models(&config.data_dir(), in_memory).await?;
+    let parts = Parts {
+        store: store.events.clone(),
+        clock,
+        ids: Arc::new(SystemIds),
+        gateways: vec![sandbox.clone() as Arc<dyn Gateway>],
+        side: side.clone(),
+        settings: engine_settings(&config),
+    };
+    let (engine, mut running) = Engine::start(parts).await.context("the engine cannot start")?;
+
+    let (stop, stopping) = watch::channel(false);
+    let mut house: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let projecting = reads.runner(store.events.clone());
+    let stop_projecting = watch::Sender::new(false);
+    let told = stop_projecting.subscribe();
+    house.spawn(async { ("read models", projecting.run(told).await.map_err(Into::into)) });
+    let demo = if with_demo {
+        let shown = demo::load(&engine, &key_file).await?;
+        reads.wait_for(shown.position, Duration::from_secs(60)).await?;
+        Some(shown)
+    } else {
+        None
+    };
+
+    let api = api_config(&config, &key_file, &store, sandbox.clone()).await?;
+    let limits = api.limits.clone();
+    let router = holdfast_api::router(engine.clone(), reads.clone(), api);
+    let doors = stopping.clone();
+    house.spawn(async move {
+        let served = holdfast_api::serve(listener, router, &limits, doors).await;
+        ("http", served.map_err(Into::into))
+    });
+    let door = webhook_door(address);
+    let courier = sandbox.deliver(door, stopping.clone());
+    house.spawn(async move {
+        courier.await;
+        ("sandbox webhooks", Ok(()))
+    });
+    let embedded = store.embedded.clone();
+    house.spawn(async move { ("store", watch_store(embedded, stopping).await) });
+
+    if let Some(demo) = demo {
+        demo.tell();
+    }
+    crate::cli::print(&format!("holdfast ready http=http://{address}\n"))?;
+    tracing::info!(%address, data_dir = %config.data_dir().display(), head = %store.events.head(), "ready");
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = house.join_next() => Err(why_ended(ended)),
+        name = running.failed() => Err(anyhow::anyhow!("the engine has stopped: {name}")),
+    };
+    match &ended {
+        Ok(()) => tracing::info!("stopping"),
+        Err(error) => tracing::error!(%error, "stopping"),
+    }
+    let all_down = down(stop, stop_projecting, house, running, &reads, &side, &key_file, &store);
+    if tokio::time::timeout(DRAIN, all_down).await.is_err() {
+        tracing::warn!("not everything ended in time; it goes on after the next start");
+    }
+    ended
+}
+
+fn why_ended(
+    ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>>,
+) -> anyhow::Error {
+    match ended {
+        Some(Ok((_, Err(error)))) if error.is::<Ending>() => error,
+        Some(Ok((name, Err(error)))) => error.context(format!("{name} has stopped")),
+        Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} has stopped"),
+        Some(Err(error)) => anyhow::anyhow!("a part has panicked: {error}"),
+        None => anyhow::anyhow!("nothing is running"),
+    }
+}
+
+/// Takes the house down: doors first, so that nothing new comes in; the log last.
+#[expect(clippy::too_many_arguments, reason = "one argument a part, each of another kind")]
+async fn down(
+    stop: watch::Sender<bool>,
+    stop_projecting: watch::Sender<bool>,
+    mut house: JoinSet<(&'static str, anyhow::Result<()>)>,
+    running: Running,
+    reads: &ReadModels,
+    side: &Side,
+    key_file: &Side,
+    store: &Store,
+) {
+    stop.send_replace(true);
+    // The read models go on while requests are under way that wait to see what they have written.
+    while let Some(ended) = house.join_next().await {
+        if matches!(ended, Ok(("http", _))) {
+            break;
+        }
+    }
+    running.stop().await;
+    stop_projecting.send_replace(true);
+    while house.join_next().await.is_some() {}
+    reads.close().await;
+    side.close().await;
+    key_file.close().await;
+    if let Some(embedded) = &store.embedded {
+        embedded.close().await;
+    }
+}
+
+/// Ends when the store takes no appends any more; a full disk is waited for.
+async fn watch_store(
+    embedded: Option<Arc<Embedded>>,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    loop {
+        if let Some(reason) = embedded.as_ref().and_then(|embedded| embedded.stopped()) {
+            // Whoever waited has been answered "outcome unknown"; the answers may leave.
+            return Err(Ending::Poisoned(reason).into());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        }
+    }
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    match config.store() {
+        StoreChoice::Embedded { directory } => {
+            let embedded = log::open(config, &directory).await?;
+            Ok(Store { events: embedded.clone(), embedded: Some(embedded) })
+        }
+        StoreChoice::Memory => Ok(Store { events: Arc::new(Memory::new()), embedded: None }),
+        StoreChoice::NotYet { url, comes_with } => {
+            Err(Ending::Usage(format!("--store {url} comes with {comes_with}")).into())
+        }
+    }
+}
+
+async fn open_sandbox(
+    config: &Config,
+    key_file: &Side,
+    clock: Arc<dyn Clock>,
+    address: SocketAddr,
+    in_memory: bool,
+) -> anyhow::Result<Arc<Sandbox>> {
+    let configured = config.texts(&key::SANDBOX_SECRETS).iter();
+    let mut secrets: Vec<Vec<u8>> = configured.map(|secret| secret.clone().into_bytes()).collect();
+    secrets.push(keys::webhook_secret(key_file).await?);
+    let public_url = match config.text(&key::HTTP_PUBLIC_URL) {
+        "" => format!("http://{address}"),
+        url => url.into(),
+    };
+    let late_after = config.span(&key::SANDBOX_LATE_AFTER);
+    let settings = sandbox::Settings {
+        public_url,
+        late_after: if late_after.is_zero() { after_any_hold(config) } else { late_after },
+        tolerance: config.span(&key::WEBHOOK_TOLERANCE),
+        secrets,
+    };
+    let ledger: Arc<dyn Ledger> = if in_memory {
+        Arc::new(MemoryLedger)
+    } else {
+        let path = config.data_dir().join("sandbox").join("ledger.jsonl");
+        Arc::new(FileLedger::open(&path)?)
+    };
+    Ok(Sandbox::open(ledger, clock, settings).await?)
+}
+
+/// A payment that begins now finds its hold ended after this long, however young the hold is.
+fn after_any_hold(config: &Config) -> Duration {
+    config.span(&key::HOLD_TTL).max(config.span(&key::PAYMENT_EXTENSION)) + LATE_BY
+}
+
+async fn open_read_models(data_dir: &Path, in_memory: bool) -> anyhow::Result<ReadModels> {
+    if in_memory {
+        return Ok(ReadModels::in_memory().await?);
+    }
+    let path = data_dir.join("read.sqlite");
+    ReadModels::open(&path).await.with_context(|| format!("{} cannot be opened", path.display()))
+}
+
+/// The engine's numbers, as configured.
+fn engine_settings(config: &Config) -> holdfast_engine::Settings {
+    let usual = holdfast_engine::Settings::default();
+    let batch = config.count(&key::EXPIRY_BATCH);
+    holdfast_engine::Settings {
+        hold_ttl: config.span(&key::HOLD_TTL),
+        seat_lock_ttl: config.span(&key::SEAT_LOCK_TTL),
+        payment_extension: config.span(&key::PAYMENT_EXTENSION),
+        absolute_cap: config.span(&key::ABSOLUTE_CAP),
+        claim_grace: config.span(&key::CLAIM_GRACE),
+        tick: config.span(&key::TIMER_TICK),
+        sweep: config.span(&key::TIMER_SWEEP),
+        expiry_batch: usize::try_from(batch).unwrap_or(usual.expiry_batch),
+        retries: config.count32(&key::RETRIES),
+        retry_base: config.span(&key::RETRY_BASE),
+        clock_jump: config.span(&key::CLOCK_JUMP),
+        live_holds_per_customer: config.count32(&key::LIVE_HOLDS),
+        default_gateway: config.text(&key::PAYMENT_GATEWAY).into(),
+        payment_answer_wait: config.span(&key::ANSWER_WAIT),
+        idempotency_retention: config.span(&key::IDEMPOTENCY),
+        process: process::Settings {
+            polls: config.spans(&key::POLLS).to_vec(),
+            again: config.spans(&key::AGAIN).to_vec(),
+            capture_margin: config.span(&key::CAPTURE_MARGIN),
+        },
+        ..usual
+    }
+}
+
+/// What the doors are told.
+async fn api_config(
+    config: &Config,
+    key_file: &Side,
+    store: &Store,
+    sandbox: Arc<Sandbox>,
+) -> anyhow::Result<ApiConfig> {
+    let tokens = TokenKeys::new(TokenKey::from_seed(&keys::token_seed(key_file).await?));
+    let tickets = TicketKey::from_seed(&keys::ticket_seed(key_file).await?);
+    let origins = config.texts(&key::HTTP_ALLOWED_ORIGINS).to_vec();
+    let mut trusted_proxies = Vec::new();
+    for proxy in config.texts(&key::HTTP_TRUSTED_PROXIES) {
+        let parsed = proxy.parse().map_err(|_| {
+            Ending::Usage(format!("http.trusted_proxies: {proxy:?} is no IP address"))
+        })?;
+        trusted_proxies.push(parsed);
+    }
+    let limits = Limits {
+        requests_per_minute_per_address: config.count32(&key::ADDRESS_RATE),
+        holds_per_minute: config.count32(&key::HOLD_RATE),
+        ..Limits::default()
+    };
+    let ready = Ready {
+        max_lag: config.count(&key::READY_LAG),
+        max_dead_letters: config.count(&key::READY_DEAD_LETTERS),
+    };
+    let reserve = config.count(&key::DISK_RESERVE);
+    let embedded = store.embedded.clone();
+    let unready = move || {
+        let free = embedded.as_ref().and_then(|embedded| embedded.info().free_bytes);
+        let short = free.filter(|free| *free < reserve);
+        short
+            .map(|free| format!("the disk has {free} bytes left, less than ready.disk_reserve"))
+            .into_iter()
+            .collect()
+    };
+    Ok(ApiConfig {
+        limits,
+        sandbox: Some(sandbox.router()),
+        cors_origins: origins.clone(),
+        ws_origins: origins,
+        trusted_proxies,
+        ready,
+        unready: Some(Arc::new(unready)),
+        ..ApiConfig::new(tokens, tickets)
+    })
+}
+
+/// The door that webhooks come in by: the real one, from this machine.
+fn webhook_door(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(loopback);
+    }
+    format!("http://{address}/api/v1/payments/webhook/{}", Sandbox::NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let environment = pairs.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Config::load(&Sources { environment, ..Sources::default() }).expect("all is right")
+    }
+
+    #[test]
+    fn the_defaults_are_the_engine_s_own() {
+        assert_eq!(engine_settings(&config(&[])), holdfast_engine::Settings::default());
+    }
+
+    #[test]
+    fn a_late_payment_comes_after_the_hold_has_ended_whichever_way_it_is_extended() {
+        let of = |hold, extension| {
+            after_any_hold(&config(&[
+                ("HOLDFAST__HOLDS__HOLD_TTL", hold),
+                ("HOLDFAST__HOLDS__PAYMENT_EXTENSION", extension),
+            ]))
+        };
+        assert_eq!(of("2s", "0s"), Duration::from_secs(5));
+        assert_eq!(of("2s", "4s"), Duration::from_secs(7));
+    }
+
+    #[test]
+    fn webhooks_find_the_door_of_a_listener_on_every_address() {
+        let door = webhook_door(([0, 0, 0, 0], 80).into());
+        assert_eq!(door, "http://127.0.0.1:80/api/v1/payments/webhook/sandbox");
+    }
+}
