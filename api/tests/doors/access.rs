@@ -346,6 +346,55 @@ async fn anothers_things_answer_as_absent_ones() {
 }
 
 #[tokio::test]
+async fn the_sandboxs_ledger_is_for_operators_and_auditors_and_a_panic_tells_nothing() {
+    use axum::routing::get;
+    async fn broken() -> &'static str {
+        panic!("the secret is 42")
+    }
+    let world = World::tuned(|config, _| {
+        let pages = axum::Router::new()
+            .route("/sandbox/ledger", get(|| async { "[]" }))
+            .route("/sandbox/pay/x", get(|| async { "a page" }))
+            .route("/sandbox/broken", get(broken));
+        config.sandbox = Some(pages);
+        config.cors_origins = vec!["https://shop.example".into()];
+    })
+    .await;
+    for (role, token) in callers(&world) {
+        let answer = world.get("/sandbox/ledger", token.as_deref()).await.status.as_u16();
+        let expected = match role {
+            None => 401,
+            Some(Role::Customer | Role::Analyst) => 403,
+            Some(Role::Operator | Role::Auditor | Role::Admin) => 200,
+        };
+        assert_eq!(answer, expected, "{role:?}");
+        assert_eq!(world.get("/sandbox/pay/x", token.as_deref()).await.status, StatusCode::OK);
+    }
+    let broken = world.get("/sandbox/broken", None).await;
+    assert_eq!((broken.status.as_u16(), &broken.json()["code"]), (500, &json!("INTERNAL")));
+    assert!(!broken.text.contains("42"), "{broken:?}");
+    // Pages of listed origins may call, others may not.
+    for (origin, may) in [("https://shop.example", true), ("https://evil.example", false)] {
+        for method in [Method::GET, Method::OPTIONS] {
+            let request = world.request(method, "/health/live").header("origin", origin);
+            let answer = world.send(request).await;
+            assert_eq!(answer.header("access-control-allow-origin").is_some(), may, "{origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_ends_with_its_token() {
+    let world = World::start().await;
+    let ada = UserId::new("ada").unwrap();
+    let key = TokenKey::from_seed(&SEED);
+    let short =
+        token::issue(&key, &ada, Role::Customer, Duration::from_secs(2), world.engine.now());
+    let mut talk = Talk::open(&world, Some(&short)).await;
+    assert_eq!(talk.closed().await, 4403);
+}
+
+#[tokio::test]
 async fn a_bad_token_is_refused_everywhere_and_makes_nobody_anonymous() {
     let world = World::start().await.with_hall().await;
     let key = TokenKey::from_seed(&SEED);

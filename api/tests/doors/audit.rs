@@ -93,6 +93,7 @@ async fn the_log_is_told_line_by_line() {
     for bad in ["from=x", "format=xml", "follow=perhaps", "aliases=seeds", "unknown=1"] {
         let refused = world.get(&format!("/events?{bad}"), Some(&auditor)).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}");
+        assert_eq!(refused.json()["code"], "MALFORMED", "{bad}");
     }
 }
 

@@ -160,6 +160,7 @@ impl World {
             "receiveStock" | "adjustStock" => "StockInput",
             "blockSeats" | "unblockSeats" => "SeatsInput",
             "setSales" => "SalesInput",
+            "redriveDeadLetter" => "RedriveInput",
             "cancelReservation" | "extendHold" => "ReservationInput",
             _ => &kind,
         };
