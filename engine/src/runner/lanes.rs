@@ -23,6 +23,11 @@ impl Lanes {
         }
     }
 
+    /// How many lanes there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The next job of a lane; the lane is gone when there is none.
     pub(super) fn pop(&mut self, lane: &str) -> Option<Job> {
         let job = self.0.get_mut(lane).and_then(VecDeque::pop_front);

@@ -18,7 +18,7 @@ mod perform;
 mod progress;
 mod timers;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,15 +44,13 @@ pub(crate) struct Worker {
     lanes: Mutex<lanes::Lanes>,
     progress: Mutex<progress::Pending>,
     timers: Mutex<timers::Timers>,
-    /// Lanes whose next facts are parked too.
-    parked: Mutex<HashSet<String>>,
+    /// Lanes whose facts from that position on are parked too.
+    parked: Mutex<HashMap<String, u64>>,
     /// Told when something was done that is worth writing down.
     changed: Notify,
     room: Arc<Semaphore>,
-    /// How many jobs wait for the clock before they try again.
+    /// How many lanes wait for the clock before they try again.
     backing_off: AtomicUsize,
-    /// How many jobs are in lanes.
-    jobs: AtomicUsize,
 }
 
 /// Something to be performed in a lane.
@@ -108,7 +106,6 @@ impl Worker {
             changed: Notify::new(),
             room: Arc::new(Semaphore::new(UNFINISHED)),
             backing_off: AtomicUsize::new(0),
-            jobs: AtomicUsize::new(0),
             core,
         });
         worker.load_parked().await;
@@ -155,8 +152,10 @@ impl Worker {
         let settings = &self.core.house.settings.process;
         let understood = match folds.take_in(&event).await? {
             Ok(known) => {
-                if let Some((payment, open)) = known.payment_at_rest() {
-                    self.progress().payment(payment, !open);
+                if self.process == Process::Payment
+                    && let Some((payment, at_rest)) = known.payment_at_rest()
+                {
+                    self.progress().payment(payment, !at_rest);
                 }
                 let at = Timestamp::from_micros(event.recorded_at_micros);
                 let process = self.process;
@@ -180,7 +179,6 @@ impl Worker {
     /// Puts work into a lane; waits while too much is unfinished.
     async fn submit(self: &Arc<Self>, lane: String, work: Work) {
         let room = self.room.clone().acquire_owned().await.expect("it is never closed");
-        self.jobs.fetch_add(1, Ordering::AcqRel);
         let job = Job { work, _room: room };
         if self.lanes().push(&lane, job) {
             let worker = self.clone();
@@ -205,7 +203,6 @@ impl Worker {
                 self.progress().finish(position);
             }
             drop(job);
-            self.jobs.fetch_sub(1, Ordering::AcqRel);
             self.stirred();
         }
     }
@@ -335,7 +332,7 @@ impl Worker {
     /// Whether it has looked at everything and nothing is under way but what waits for the clock.
     pub(crate) fn is_quiet(&self) -> bool {
         let looked = self.progress().looked() >= self.core.house.store.head();
-        let busy = self.jobs.load(Ordering::Acquire);
+        let busy = self.lanes().len();
         looked && busy <= self.backing_off.load(Ordering::Acquire)
     }
 

@@ -26,18 +26,30 @@ impl Worker {
     pub(super) async fn load_parked(&self) {
         let consumer = self.process.name().to_owned();
         let lanes = self.core.dispatch.look::<letters::State, _>(&consumer, |view| {
-            view.state.letters.values().filter_map(|letter| letter.lane.clone()).collect::<Vec<_>>()
+            let of = |letter: &Letter| Some((letter.lane.clone()?, letter.position));
+            view.state.letters.values().filter_map(of).collect::<Vec<_>>()
         });
         match lanes.await {
             Ok(lanes) => {
-                self.parked.lock().unwrap_or_else(PoisonError::into_inner).extend(lanes);
+                for (lane, position) in lanes {
+                    self.park_lane(&lane, position);
+                }
             }
             Err(error) => tracing::error!(%error, "dead letters could not be read"),
         }
     }
 
-    pub(super) fn is_parked(&self, lane: &str) -> bool {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).contains(lane)
+    /// Whether what was recorded there in that lane has to wait. What came before the trouble has been
+    /// done, and is done again when it is seen again.
+    pub(super) fn is_parked(&self, lane: &str, position: u64) -> bool {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.get(lane).is_some_and(|from| *from <= position)
+    }
+
+    fn park_lane(&self, lane: &str, position: u64) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = parked.entry(lane.to_owned()).or_insert(position);
+        *from = position.min(*from);
     }
 
     /// Puts it aside, durably; with a lane, what comes in that lane later is put behind it. Goes on
@@ -72,11 +84,11 @@ impl Worker {
                 Ok(_) => break,
                 Err(error) => tracing::error!(process, ?error, "a dead letter was not recorded"),
             }
-            self.core.house.clock.sleep(wait).await;
+            self.back_off(wait).await;
             wait = (wait * 2).min(Duration::from_secs(60));
         }
         if let Some(lane) = lane {
-            self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(lane.to_owned());
+            self.park_lane(lane, cause.position);
         }
     }
 

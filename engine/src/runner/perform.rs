@@ -60,7 +60,7 @@ impl Worker {
                 };
                 for (index, ask) in asks.iter().enumerate() {
                     let id = self.ask_id(event.position.0, index);
-                    if self.is_parked(lane) {
+                    if self.is_parked(lane, event.position.0) {
                         self.park_behind(id, ask, &cause, lane).await;
                     } else {
                         self.insist(id, ask, &cause).await;
@@ -152,7 +152,7 @@ impl Worker {
         }
     }
 
-    async fn back_off(&self, wait: Duration) {
+    pub(super) async fn back_off(&self, wait: Duration) {
         let sleep = self.core.house.clock.sleep(wait);
         self.backing_off.fetch_add(1, Ordering::AcqRel);
         self.core.stirred();

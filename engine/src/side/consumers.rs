@@ -59,6 +59,15 @@ impl Side {
         Ok(Position(row.map_or(0, |(position,)| unsigned(position))))
     }
 
+    /// Takes away what is derived from the log.
+    #[cfg(test)]
+    pub(crate) async fn lose_what_is_derived(&self) {
+        for table in ["checkpoints", "timers", "open_payments", "keys"] {
+            let sql = format!("DELETE FROM {table}");
+            sqlx::query(&sql).execute(&self.write).await.expect("memory");
+        }
+    }
+
     /// A process's timers.
     pub(crate) async fn timers(&self, process: &str) -> Result<Vec<TimerRow>, SideError> {
         let rows: Vec<(String, i64, String, String, String)> =

@@ -6,7 +6,7 @@
 //! | `approve` | authorizes |
 //! | `decline` | declines |
 //! | `timeout` | authorizes, but never answers the create; a query finds it |
-//! | `late` | takes it in; authorized only when the test says so; cannot be cancelled meanwhile |
+//! | `late` | takes it in; paid only when the test says so; cannot be cancelled meanwhile |
 //! | none | a hosted page |
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,7 +48,6 @@ struct Books {
     silent_voids: u32,
     refused_voids: u32,
     refused_captures: u32,
-    silent: bool,
 }
 
 pub(super) struct Bank {
@@ -122,8 +121,13 @@ impl Bank {
             matches!(intent.standing, Standing::Open | Standing::Processing | Standing::Declined),
             "cannot be paid: {intent:?}"
         );
-        intent.standing = Standing::Authorized;
-        authorized(payment, attempt, intent.amount)
+        if intent.standing == Standing::Processing {
+            intent.standing = Standing::Captured;
+            paid(payment, attempt, intent.amount)
+        } else {
+            intent.standing = Standing::Authorized;
+            authorized(payment, attempt, intent.amount)
+        }
     }
 
     /// The next voids are not answered at all, though they are not done either.
@@ -137,10 +141,6 @@ impl Bank {
 
     pub(super) fn refuse_captures(&self, count: u32) {
         self.books().refused_captures = count;
-    }
-
-    pub(super) fn be_silent(&self, silent: bool) {
-        self.books().silent = silent;
     }
 
     /// No call is answered until [`Self::hurry`].
@@ -200,11 +200,7 @@ impl Bank {
                 Word::Cancelled { lost: LostWhy::CancelledByGateway }
             }
             Standing::Processing => Word::VoidRefused { code: "processing".into(), r#try },
-            Standing::Captured => Word::Succeeded {
-                gateway_ref: reference(id),
-                amount: intent.amount,
-                approval_code: None,
-            },
+            Standing::Captured => paid(id.0, id.1, intent.amount),
         }])
     }
 
@@ -213,11 +209,7 @@ impl Bank {
         GatewayAnswer::Said(match intent.standing {
             Standing::Open | Standing::Processing => Vec::new(),
             Standing::Authorized => vec![authorized(id.0, id.1, intent.amount)],
-            Standing::Captured => vec![Word::Succeeded {
-                gateway_ref: reference(id),
-                amount: intent.amount,
-                approval_code: None,
-            }],
+            Standing::Captured => vec![paid(id.0, id.1, intent.amount)],
             Standing::Cancelled => vec![Word::Cancelled { lost: LostWhy::CancelledByGateway }],
             Standing::Declined => vec![declined()],
         })
@@ -233,9 +225,6 @@ impl Gateway for Bank {
     async fn call(&self, call: &GatewayCall, method: Option<&str>) -> GatewayAnswer {
         let _turn = self.slow.acquire().await.expect("never closed");
         let mut books = self.books();
-        if books.silent {
-            return GatewayAnswer::Unknown("silent".into());
-        }
         match call {
             GatewayCall::Create { payment_id, attempt, key, amount, .. } => {
                 if let Some(said) = books.said.get(key) {
@@ -262,11 +251,7 @@ impl Gateway for Bank {
                     if intent.standing == Standing::Authorized {
                         intent.standing = Standing::Captured;
                         books.deeds.push(("capture", key.clone()));
-                        Word::Succeeded {
-                            gateway_ref: reference(id),
-                            amount: *amount,
-                            approval_code: None,
-                        }
+                        paid(id.0, id.1, *amount)
                     } else {
                         refused_capture(false, *r#try)
                     }
@@ -353,6 +338,10 @@ pub(super) fn authorized(payment: PaymentId, attempt: u16, amount: Money) -> Wor
         amount,
         authorization_expires_at: None,
     }
+}
+
+pub(super) fn paid(payment: PaymentId, attempt: u16, amount: Money) -> Word {
+    Word::Succeeded { gateway_ref: reference((payment, attempt)), amount, approval_code: None }
 }
 
 fn declined() -> Word {

@@ -141,8 +141,7 @@ async fn timers_are_made_again_from_the_log_when_the_side_file_is_lost() {
     world.open_the_hall(10, None).await;
     let id = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
     world.quiet().await;
-    world.lose_side().await;
-    world.restart().await;
+    world.restart_without_side().await;
     world.pass(past(TTL)).await;
     assert_eq!(world.status(id).await, Status::HoldExpired);
     assert_eq!(world.map().await.counts().locked, 0);

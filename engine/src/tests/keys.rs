@@ -1,5 +1,6 @@
 //! Keys: the same request twice takes effect once, and is answered as it was.
 
+use holdfast_domain::item::Kind;
 use holdfast_domain::reservation::Status;
 
 use super::world::{
@@ -61,7 +62,7 @@ async fn the_first_request_of_a_key_is_still_running() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_identical_requests_record_one_event() {
     let world = World::new().await;
-    world.shirts(0).await;
+    world.item(SHIRT, Kind::Stock, None).await;
     assert_eq!(fifty(&world).await, 1);
 }
 
@@ -69,7 +70,7 @@ async fn fifty_identical_requests_record_one_event() {
 async fn twin_without_memory_the_same_request_takes_effect_again() {
     let off = Protections { command_memory: false, ..Protections::default() };
     let world = World::with(settings(), off).await;
-    world.shirts(0).await;
+    world.item(SHIRT, Kind::Stock, None).await;
     assert!(fifty(&world).await > 1);
 }
 
@@ -112,9 +113,10 @@ async fn a_key_is_bound_across_a_restart_and_far_behind_a_streams_memory() {
     }
     for lose in [false, true] {
         if lose {
-            world.lose_side().await;
+            world.restart_without_side().await;
+        } else {
+            world.restart().await;
         }
-        world.restart().await;
         let again = world.lock("ann", "old", &["L-1-1"]).await.expect("replayed");
         assert!(again.done.replayed);
         assert_eq!(again.done.position, first.done.position);

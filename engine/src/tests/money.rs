@@ -6,7 +6,7 @@ use holdfast_domain::reservation::{self, Status};
 use holdfast_domain::seatmap::SeatStatus;
 use holdfast_domain::{ReservationId, seatmap};
 
-use super::bank::{Notice, Standing, authorized};
+use super::bank::{Notice, Standing, authorized, paid};
 use super::world::{
     PRICE, World, eur, ids, operator, past, request, seats, secs, settings, sku, user,
 };
@@ -84,9 +84,9 @@ async fn both_decide(protections: Protections) -> Vec<String> {
     let world = World::with(settings(), protections).await;
     world.open_the_hall(10, None).await;
     let id = held(&world, "ann", "1", "L-1-1").await;
+    world.sim.advance(TTL - secs(1));
     let (other, _running) = world.second_node().await;
     other.load::<reservation::State>(&id).await.expect("readable");
-    world.sim.advance(TTL - secs(1));
     let ask = |command| holdfast_domain::process::Command::Reservation(id, command);
     let payment_id = id.payment_id();
     let confirm = ask(reservation::Command::ConfirmPaid { payment_id, attempt: 1 });
@@ -131,7 +131,7 @@ async fn webhook_times_n() {
     world.quiet().await;
     let kinds = world.kinds_of::<payment::State>(&payment).await;
     let count = |wanted: &str| kinds.iter().filter(|kind| *kind == wanted).count();
-    assert_eq!(count("payment.authorized"), 1);
+    assert_eq!(count("payment.succeeded"), 1);
     assert_eq!(count("payment.gateway-event-ignored"), 4);
     assert_eq!(world.status(id).await, Status::Confirmed);
 }
@@ -154,10 +154,11 @@ async fn webhook_first() {
     world.open_the_hall(10, None).await;
     let id = held(&world, "ann", "1", "L-1-1").await;
     let payment_id = id.payment_id();
-    let word = authorized(payment_id, 1, eur(PRICE));
+    let word = paid(payment_id, 1, eur(PRICE));
     let notice = Notice { id: "evt_early".into(), payment_id, attempt: 1, word };
     world.notice(&notice).await.expect("put aside, never turned away");
     world.pay_and_leave("ann", "2", id, "late").await;
+    world.bank.pay(payment_id, 1);
     assert_eq!(world.status(id).await, Status::AwaitingPayment);
     world.pass(secs(2)).await;
     assert_eq!(world.status(id).await, Status::Confirmed, "told again");
@@ -210,7 +211,9 @@ async fn void_unknown() {
     assert!(matches!(answer.outcome, PaymentOutcome::ActionRequired { url: Some(_), .. }));
     world.bank.be_silent_on_voids(4);
     world.cancel("ann", "3", id).await.expect("hers");
-    world.pass(secs(60)).await;
+    for _ in 0..4 {
+        world.pass(secs(10)).await;
+    }
     let payment = world.payment(id.payment_id()).await;
     assert_eq!(payment.status(), Paid::VoidRequested, "a failed void is no success");
     assert_eq!(world.engine.health().open_payments, 1);

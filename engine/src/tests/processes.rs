@@ -4,7 +4,7 @@ use bytes::Bytes;
 use holdfast_domain::reservation::Status;
 use holdfast_domain::{ReservationId, derive};
 use holdfast_schemas::{Actor, Metadata};
-use holdfast_store::{EventStore, Expected, NewEvent, StreamAppend, StreamId};
+use holdfast_store::{Expected, NewEvent, StreamAppend, StreamId};
 
 use super::world::{NOON, World, operator, past, seats, secs};
 
@@ -67,13 +67,28 @@ async fn poison_stays_parked_across_a_restart_and_is_told_once() {
     world.quiet().await;
     poison(&world, ann).await;
     world.quiet().await;
-    world.lose_side().await;
     world.restart().await;
     world.quiet().await;
-    assert_eq!(world.kinds("deadletter-booking").await.len(), 2, "the replayed fact is put behind it");
+    assert_eq!(world.kinds("deadletter-booking").await, ["deadletter.parked"]);
     let health = world.engine.health();
     let booking = health.consumers.iter().find(|it| it.name == "booking").expect("listed");
     assert_eq!(booking.parked_lanes, 1);
+}
+
+#[tokio::test]
+async fn what_came_before_the_poison_is_done_again_when_the_side_file_is_lost() {
+    let mut world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.quiet().await;
+    poison(&world, ann).await;
+    world.quiet().await;
+    world.restart_without_side().await;
+    world.quiet().await;
+    assert_eq!(world.kinds("deadletter-booking").await, ["deadletter.parked"], "told once");
+    let health = world.engine.health();
+    let booking = health.consumers.iter().find(|it| it.name == "booking").expect("listed");
+    assert!(booking.timers > 0, "its deadline is known again");
 }
 
 #[tokio::test]

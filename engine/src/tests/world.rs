@@ -44,7 +44,6 @@ pub(super) struct Mortal {
     after: bool,
     dead: AtomicBool,
     died: watch::Sender<bool>,
-    appends: AtomicI64,
     /// Appends fail with this while set, and nothing is recorded.
     full: AtomicBool,
     /// Appends of this kind of event wait while it is set.
@@ -63,14 +62,9 @@ impl Mortal {
             after,
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
-            appends: AtomicI64::new(0),
             full: AtomicBool::new(false),
             stalled: watch::Sender::new(None),
         })
-    }
-
-    pub(super) fn appends(&self) -> i64 {
-        self.appends.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -114,7 +108,6 @@ impl EventStore for Mortal {
         let of = |kind: &str| batches.iter().flat_map(|batch| &batch.events).any(|e| e.kind == kind);
         let mut stalled = self.stalled.subscribe();
         let _ = stalled.wait_for(|kind| !kind.is_some_and(of)).await;
-        self.appends.fetch_add(1, Ordering::SeqCst);
         let last = self.left.fetch_sub(1, Ordering::SeqCst) == 0;
         if last && !self.after {
             self.die().await;
@@ -212,6 +205,13 @@ impl World {
         self.restart_on(Mortal::immortal(self.log.clone())).await;
     }
 
+    /// The same, and what is derived in the side file is lost with it.
+    pub(super) async fn restart_without_side(&mut self) {
+        self.running = None;
+        self.lose_side().await;
+        self.restart().await;
+    }
+
     pub(super) async fn restart_on(&mut self, store: Arc<Mortal>) {
         self.running = None;
         self.lives += 1;
@@ -230,9 +230,9 @@ impl World {
         self.running = Some(running);
     }
 
-    /// The side file is lost.
-    pub(super) async fn lose_side(&mut self) {
-        self.side = Side::in_memory().await.expect("memory");
+    /// The side file's derived tables are lost.
+    pub(super) async fn lose_side(&self) {
+        self.side.lose_what_is_derived().await;
     }
 
     /// A second node on the same log, with its own memory; the processes' owner is the first.
@@ -254,6 +254,10 @@ impl World {
         self.engine.quiet().await;
         self.sim.advance(span);
         for _ in 0..400 {
+            // The tick has been woken; it must have its turn before anything is called quiet.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
             self.engine.quiet().await;
             let now = self.engine.now();
             let due = self.engine.health().consumers.iter().any(|consumer| {
