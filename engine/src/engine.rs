@@ -126,7 +126,8 @@ impl Tasks {
 
     async fn drained(&self) {
         loop {
-            let mut set = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut set =
+                std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
             if set.is_empty() {
                 return;
             }
@@ -316,7 +317,8 @@ impl Core {
             | GatewayCall::Capture { .. }
             | GatewayCall::Refund { .. } => return Ok(None),
         };
-        let Some(command) = self.requested_by(reservation, attempt).await.map_err(|e| e.to_string())?
+        let Some(command) =
+            self.requested_by(reservation, attempt).await.map_err(|e| e.to_string())?
         else {
             return Ok(None);
         };
@@ -332,8 +334,7 @@ impl Core {
         let stream = stream_name::<reservation::State>(&id);
         let events = stream_of(&self.house, &stream).await?;
         let requested = events.iter().find(|event| {
-            let fact =
-                reservation::Event::decode(&event.kind, event.schema_version, &event.data);
+            let fact = reservation::Event::decode(&event.kind, event.schema_version, &event.data);
             matches!(
                 fact,
                 Ok(reservation::Event::PaymentRequested { attempt, .. }) if attempt == wanted

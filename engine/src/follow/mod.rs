@@ -92,8 +92,7 @@ impl Index {
         if event.stream.category() != letters::State::CATEGORY {
             return;
         }
-        let decoded =
-            DeadLetterEvent::decode(&event.kind, event.schema_version, &event.data);
+        let decoded = DeadLetterEvent::decode(&event.kind, event.schema_version, &event.data);
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
         let open = letters.entry(event.stream.key().to_owned()).or_default();
         match decoded {

@@ -88,11 +88,8 @@ impl Worker {
     pub(crate) async fn load(core: Arc<Core>, process: Process) -> Result<Arc<Self>, RunnerError> {
         let position = core.side.checkpoint(process.name()).await?;
         let rows = core.side.timers(process.name()).await?;
-        let open = if process == Process::Payment {
-            core.side.open_payments().await?
-        } else {
-            Vec::new()
-        };
+        let open =
+            if process == Process::Payment { core.side.open_payments().await? } else { Vec::new() };
         let worker = Arc::new(Self {
             process,
             lanes: Mutex::default(),
@@ -270,7 +267,10 @@ impl Worker {
     }
 
     /// Asks again about every payment that is not at rest.
-    pub(crate) async fn reconcile(self: &Arc<Self>, open: Vec<holdfast_domain::PaymentId>) -> usize {
+    pub(crate) async fn reconcile(
+        self: &Arc<Self>,
+        open: Vec<holdfast_domain::PaymentId>,
+    ) -> usize {
         let now = self.core.house.now().micros().to_string();
         let mut asked = 0;
         for payment in open {

@@ -82,7 +82,9 @@ impl Side {
                     key,
                     due: Timestamp::from_micros(due),
                     lane,
-                    event_id: event_id.parse().map_err(|e: uuid::Error| unreadable(e.to_string()))?,
+                    event_id: event_id
+                        .parse()
+                        .map_err(|e: uuid::Error| unreadable(e.to_string()))?,
                     ask: serde_json::from_str(&ask).map_err(|e| unreadable(e.to_string()))?,
                 })
             })

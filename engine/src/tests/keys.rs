@@ -18,10 +18,15 @@ async fn idem_matrix() {
     let again = world.reserve("ann", "k", seats(&["L-1-1"])).await.expect("replayed");
     assert!(again.done.replayed && !first.done.replayed);
     assert_eq!((first.id, first.done.position), (again.id, again.done.position));
-    let changed = Request { fingerprint: "other".into(), ..request("ann", "createReservation", "k") };
+    let changed =
+        Request { fingerprint: "other".into(), ..request("ann", "createReservation", "k") };
     let reused = world
         .engine
-        .create_reservation(&changed, seats(&["L-1-2"]), holdfast_domain::reservation::Channel::Rest)
+        .create_reservation(
+            &changed,
+            seats(&["L-1-2"]),
+            holdfast_domain::reservation::Channel::Rest,
+        )
         .await;
     assert_eq!(reused.expect_err("another body").code(), "IDEMPOTENCY_KEY_REUSED");
     let other = world.reserve("bob", "k", seats(&["L-1-2"])).await.expect("keys are each caller's");
@@ -33,7 +38,10 @@ async fn idem_matrix() {
     assert_eq!(told.seat_ids, locked.seat_ids);
     assert_eq!(told.expires_at, locked.expires_at);
     assert!(told.done.replayed);
-    assert_eq!(world.map().await.seats_of(holdfast_domain::seatmap::Owner::Lock(locked.lock_id)), []);
+    assert_eq!(
+        world.map().await.seats_of(holdfast_domain::seatmap::Owner::Lock(locked.lock_id)),
+        []
+    );
 }
 
 #[tokio::test]
@@ -45,7 +53,8 @@ async fn the_first_request_of_a_key_is_still_running() {
     let running = tokio::spawn(async move {
         engine.receive_stock(&operator("receiveStock", "slow"), sku(SHIRT), 7).await
     });
-    while !world.engine.core().index.keys.is_running(operator("receiveStock", "slow").command_id()) {
+    while !world.engine.core().index.keys.is_running(operator("receiveStock", "slow").command_id())
+    {
         tokio::task::yield_now().await;
     }
     let request = operator("receiveStock", "slow");

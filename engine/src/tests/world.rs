@@ -46,6 +46,8 @@ pub(super) struct Mortal {
     died: watch::Sender<bool>,
     /// Appends fail with this while set, and nothing is recorded.
     full: AtomicBool,
+    /// Appends of this kind of event are refused while it is set.
+    refused: watch::Sender<Option<&'static str>>,
     /// Appends of this kind of event wait while it is set.
     stalled: watch::Sender<Option<&'static str>>,
 }
@@ -63,6 +65,7 @@ impl Mortal {
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
             full: AtomicBool::new(false),
+            refused: watch::Sender::new(None),
             stalled: watch::Sender::new(None),
         })
     }
@@ -78,6 +81,11 @@ impl Mortal {
     /// Appends with an event of that kind wait from now on; none: they go on.
     pub(super) fn stall(&self, kind: Option<&'static str>) {
         self.stalled.send_replace(kind);
+    }
+
+    /// Appends with an event of that kind are refused from now on; none: they are taken.
+    pub(super) fn refuse(&self, kind: Option<&'static str>) {
+        self.refused.send_replace(kind);
     }
 
     pub(super) async fn died(&self) {
@@ -105,7 +113,11 @@ impl EventStore for Mortal {
         if self.full.load(Ordering::SeqCst) {
             return Err(AppendError::Full);
         }
-        let of = |kind: &str| batches.iter().flat_map(|batch| &batch.events).any(|e| e.kind == kind);
+        let of =
+            |kind: &str| batches.iter().flat_map(|batch| &batch.events).any(|e| e.kind == kind);
+        if self.refused.borrow().is_some_and(of) {
+            return Err(AppendError::Full);
+        }
         let mut stalled = self.stalled.subscribe();
         let _ = stalled.wait_for(|kind| !kind.is_some_and(of)).await;
         let last = self.left.fetch_sub(1, Ordering::SeqCst) == 0;
@@ -184,8 +196,7 @@ impl World {
         let store = Mortal::immortal(log.clone());
         let side = Side::in_memory().await.expect("memory");
         let bank = Arc::new(Bank::new());
-        let (engine, running) =
-            start(&sim, &store, &bank, &side, &settings, protections, 1).await;
+        let (engine, running) = start(&sim, &store, &bank, &side, &settings, protections, 1).await;
         Self {
             sim,
             log,
@@ -260,9 +271,12 @@ impl World {
             }
             self.engine.quiet().await;
             let now = self.engine.now();
-            let due = self.engine.health().consumers.iter().any(|consumer| {
-                consumer.next_due.is_some_and(|due| due <= now)
-            });
+            let due = self
+                .engine
+                .health()
+                .consumers
+                .iter()
+                .any(|consumer| consumer.next_due.is_some_and(|due| due <= now));
             if !due {
                 return;
             }
@@ -320,8 +334,14 @@ impl World {
         self.stock(SHIRT, quantity).await;
     }
 
-    pub(super) async fn lock(&self, who: &str, key: &str, seats: &[&str]) -> Result<Locked, Rejection> {
-        let wish = LockSeats { seat_map_id: hall(), seats: Seats::Named(ids(seats)), suggest: false };
+    pub(super) async fn lock(
+        &self,
+        who: &str,
+        key: &str,
+        seats: &[&str],
+    ) -> Result<Locked, Rejection> {
+        let wish =
+            LockSeats { seat_map_id: hall(), seats: Seats::Named(ids(seats)), suggest: false };
         self.engine.lock_seats(&request(who, "lockSeats", key), wish).await
     }
 
@@ -380,7 +400,10 @@ impl World {
         let waiting = tokio::spawn(async move { engine.start_payment(&request, wish).await });
         let payment = reservation.payment_id();
         let mut head = self.log.watch_head();
-        while self.engine.look::<payment::State, _>(&payment, |state| state.attempts.is_empty()).await
+        while self
+            .engine
+            .look::<payment::State, _>(&payment, |state| state.attempts.is_empty())
+            .await
             == Ok(true)
         {
             head.changed().await.expect("the log lives");
@@ -478,7 +501,10 @@ pub(super) fn request(who: &str, operation: &'static str, key: &str) -> Request 
 
 pub(super) fn operator(operation: &'static str, key: &str) -> Request {
     let by = By::Operator(user("olga"));
-    Request { caller: Caller { by, ..request("olga", operation, key).caller }, ..request("olga", operation, key) }
+    Request {
+        caller: Caller { by, ..request("olga", operation, key).caller },
+        ..request("olga", operation, key)
+    }
 }
 
 pub(super) fn user(name: &str) -> UserId {
