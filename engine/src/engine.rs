@@ -58,9 +58,13 @@ pub(crate) struct Core {
     pub(crate) index: Index,
     gateways: BTreeMap<&'static str, Arc<dyn Gateway>>,
     workers: RwLock<Vec<Arc<Worker>>>,
-    /// Tasks that end by themselves: lanes, requests that outlive their askers.
+    /// Requests that outlive their askers.
     pub(crate) tasks: Tasks,
-    /// Lanes end at their next wait.
+    /// What is performed on account of facts.
+    pub(crate) lanes: Tasks,
+    /// Nothing new is taken up.
+    pub(crate) halt: watch::Sender<bool>,
+    /// What is under way ends at its next wait.
     pub(crate) stop: watch::Sender<bool>,
     alarms: Mutex<VecDeque<(Timestamp, Alarm)>>,
     stirred: watch::Sender<u64>,
@@ -110,7 +114,6 @@ pub enum StartError {
 pub struct Running {
     core: Arc<Core>,
     parts: JoinSet<(&'static str, Result<(), String>)>,
-    halt: watch::Sender<bool>,
 }
 
 /// Tasks that end by themselves.
@@ -169,6 +172,8 @@ impl Engine {
             gateways: gateways.into_iter().map(|gateway| (gateway.name(), gateway)).collect(),
             workers: RwLock::default(),
             tasks: Tasks::default(),
+            lanes: Tasks::default(),
+            halt: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             alarms: Mutex::default(),
             stirred: watch::Sender::new(0),
@@ -176,8 +181,7 @@ impl Engine {
             house,
             side,
         });
-        let mut running =
-            Running { core: core.clone(), parts: JoinSet::new(), halt: watch::Sender::new(false) };
+        let mut running = Running { core: core.clone(), parts: JoinSet::new() };
         running.begin(processes).await?;
         Ok((Engine(core), running))
     }
@@ -378,7 +382,7 @@ impl Running {
     async fn begin(&mut self, processes: &[Process]) -> Result<(), StartError> {
         let core = self.core.clone();
         let head = core.house.store.head();
-        let halt = self.halt.subscribe();
+        let halt = self.core.halt.subscribe();
         let index = core.clone();
         self.part("follower", async move { index.index.run(halt).await });
         while !core.index.seen(head, Duration::from_millis(50)).await {
@@ -393,14 +397,14 @@ impl Running {
         }
         *core.workers.write().unwrap_or_else(PoisonError::into_inner) = workers.clone();
         for worker in workers {
-            let (follow, write) = (self.halt.subscribe(), self.halt.subscribe());
+            let (follow, write) = (self.core.halt.subscribe(), self.core.halt.subscribe());
             self.part(worker.process.name(), worker.clone().follow(follow));
             self.part("progress", worker.write_down(write));
         }
         self.every("timers", core.house.settings.tick, tick);
         self.every("sweep", core.house.settings.sweep, async |core: Arc<Core>| core.sweep().await);
         let reconciling = core.clone();
-        core.tasks.spawn(async move {
+        core.lanes.spawn(async move {
             reconciling.reconcile().await;
             reconciling.retry_webhooks().await;
         });
@@ -427,7 +431,7 @@ impl Running {
         F: Future<Output = ()> + Send + 'static,
     {
         let core = self.core.clone();
-        let mut halt = self.halt.subscribe();
+        let mut halt = self.core.halt.subscribe();
         self.part(name, async move {
             loop {
                 // The wait begins before the work: a clock that is moved meanwhile is not missed.
@@ -453,11 +457,15 @@ impl Running {
 
     /// Stops: takes nothing new up, finishes what is under way (10 s at most), writes progress down.
     pub async fn stop(mut self) {
-        self.halt.send_replace(true);
+        self.core.halt.send_replace(true);
         let core = self.core.clone();
         let drained = async {
             while self.parts.join_next().await.is_some() {}
             core.tasks.drained().await;
+            // Who only waits to try again goes on after the next start.
+            while !core.workers().iter().all(|worker| worker.is_idle()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("something is still under way; it goes on after the next start");
@@ -472,9 +480,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.halt.send_replace(true);
+        self.core.halt.send_replace(true);
         self.core.stop.send_replace(true);
         self.core.tasks.abort();
+        self.core.lanes.abort();
         // The workers hold the core and the core holds them.
         self.core.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
     }

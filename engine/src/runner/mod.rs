@@ -180,7 +180,7 @@ impl Worker {
         if self.lanes().push(&lane, job) {
             let worker = self.clone();
             let mut stop = self.core.stop.subscribe();
-            self.core.tasks.spawn(async move {
+            self.core.lanes.spawn(async move {
                 tokio::select! {
                     () = worker.run_lane(&lane) => {}
                     _ = stop.wait_for(|stop| *stop) => {}
@@ -331,9 +331,13 @@ impl Worker {
 
     /// Whether it has looked at everything and nothing is under way but what waits for the clock.
     pub(crate) fn is_quiet(&self) -> bool {
-        let looked = self.progress().looked() >= self.core.house.store.head();
+        self.progress().looked() >= self.core.house.store.head() && self.is_idle()
+    }
+
+    /// Whether nothing is under way but what waits for the clock.
+    pub(crate) fn is_idle(&self) -> bool {
         let busy = self.lanes().len();
-        looked && busy <= self.backing_off.load(Ordering::Acquire)
+        busy <= self.backing_off.load(Ordering::Acquire)
     }
 
     fn stirred(&self) {

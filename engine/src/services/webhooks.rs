@@ -105,8 +105,8 @@ impl Core {
     /// Tells a word again that was put aside: at once when an operator asks, else after each wait.
     pub(crate) fn retry_webhook(self: Arc<Self>, id: Uuid, letter: Letter) {
         let core = self.clone();
-        let mut halt = self.stop.subscribe();
-        self.tasks.spawn(async move {
+        let mut halt = self.halt.subscribe();
+        self.lanes.spawn(async move {
             tokio::select! {
                 () = core.tell_again(id, &letter) => {}
                 _ = halt.wait_for(|halt| *halt) => {}

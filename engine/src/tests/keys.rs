@@ -214,3 +214,53 @@ async fn the_events_say_who_and_why() {
     assert_eq!((held.kind.as_str(), metadata.correlation_id), ("inventory.held", Some(about)));
     assert_eq!(metadata.actor.to_string(), "user:ann");
 }
+
+#[tokio::test]
+async fn an_append_whose_answer_was_lost_is_found_again_and_counts_once() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    world.quiet().await;
+    world.store.lose_answers(2);
+    let made = world.reserve("ann", "1", vec![some(SHIRT, 2)]).await.expect("recorded");
+    assert_eq!(
+        world.kinds(&format!("reservation-{}", made.id)).await,
+        ["reservation.hold-created"]
+    );
+    assert_eq!(world.pool(SHIRT).await.held(), 2);
+    assert_eq!(world.kinds("inventory-shirt").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_booking_needs_no_more_memory_than_a_few_streams() {
+    let few = crate::Settings { hot_streams: 1, ..settings() };
+    let world = World::with(few, Protections::default()).await;
+    world.open_the_hall(100, Some(9)).await;
+    for n in 1..=9 {
+        let seat = format!("L-1-{n}");
+        let made = world.reserve("ann", &seat, seats(&[&seat])).await.expect("free");
+        let paid = world.pay("ann", &seat, made.id, "approve").await.expect("in time");
+        assert_eq!(paid.reservation.status, Status::Confirmed);
+    }
+    world.quiet().await;
+    assert_eq!(world.map().await.counts().booked, 9);
+}
+
+#[tokio::test]
+async fn a_reservation_is_told_as_it_was() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    let made = world.reserve("ann", "1", vec![some(SHIRT, 2)]).await.expect("free");
+    world.cancel("ann", "2", made.id).await.expect("hers");
+    let then = crate::AsOf::Position(made.done.position);
+    let state = world
+        .engine
+        .load_as_of::<holdfast_domain::reservation::State>(&made.id, then)
+        .await
+        .expect("readable")
+        .expect("it was there");
+    assert_eq!(state.state.status, Status::Hold);
+    let before = crate::AsOf::Position(holdfast_store::Position(1));
+    let none =
+        world.engine.load_as_of::<holdfast_domain::reservation::State>(&made.id, before).await;
+    assert!(none.expect("readable").is_none());
+}

@@ -590,3 +590,19 @@ async fn another_customers_reservation_and_payment_are_not_there() {
     assert_eq!(refused.expect_err("not his").code(), "NOT_FOUND");
     assert_eq!(world.bank.tokens(), [None], "no token of bob's went anywhere");
 }
+
+#[tokio::test]
+async fn a_word_that_was_put_aside_survives_a_restart() {
+    let mut world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let id = held(&world, "ann", "1", "L-1-1").await;
+    let payment_id = id.payment_id();
+    let word = paid(payment_id, 1, eur(PRICE));
+    let notice = Notice { id: "evt_early".into(), payment_id, attempt: 1, word };
+    world.notice(&notice).await.expect("put aside");
+    world.restart().await;
+    world.pay_and_leave("ann", "2", id, "late").await;
+    world.bank.pay(payment_id, 1);
+    world.pass(secs(2)).await;
+    assert_eq!(world.status(id).await, Status::Confirmed);
+}

@@ -210,3 +210,21 @@ async fn mail_down() {
     let notices = health.consumers.iter().find(|it| it.name == "notices").expect("listed");
     assert_eq!((notices.dead_letters, notices.parked_lanes), (0, 0), "and those behind it");
 }
+
+#[tokio::test]
+async fn stopping_waits_for_nobody_who_only_waits_to_try_again() {
+    let mut world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.bank.be_silent_on_voids(9);
+    world.pay_with("ann", "2", ann, None).await.expect("a page");
+    world.cancel("ann", "3", ann).await.expect("hers");
+    world.quiet().await;
+    let started = std::time::Instant::now();
+    world.stop().await;
+    assert!(started.elapsed() < secs(5), "it did not wait for the retry");
+    world.bank.be_silent_on_voids(0);
+    world.restart().await;
+    world.quiet().await;
+    assert_eq!(world.bank.alive(), 0, "done after the start");
+}

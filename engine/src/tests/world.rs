@@ -46,6 +46,8 @@ pub(super) struct Mortal {
     died: watch::Sender<bool>,
     /// Appends fail with this while set, and nothing is recorded.
     full: AtomicBool,
+    /// How many appends are recorded while their answer is lost.
+    lost_answers: AtomicI64,
     /// Appends of this kind of event are refused while it is set.
     refused: watch::Sender<Option<&'static str>>,
     /// Appends of this kind of event wait while it is set.
@@ -65,6 +67,7 @@ impl Mortal {
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
             full: AtomicBool::new(false),
+            lost_answers: AtomicI64::new(0),
             refused: watch::Sender::new(None),
             stalled: watch::Sender::new(None),
         })
@@ -86,6 +89,11 @@ impl Mortal {
     /// Appends with an event of that kind are refused from now on; none: they are taken.
     pub(super) fn refuse(&self, kind: Option<&'static str>) {
         self.refused.send_replace(kind);
+    }
+
+    /// The next appends are recorded, and their answers are lost on the way.
+    pub(super) fn lose_answers(&self, count: i64) {
+        self.lost_answers.store(count, Ordering::SeqCst);
     }
 
     pub(super) async fn died(&self) {
@@ -127,6 +135,9 @@ impl EventStore for Mortal {
         let outcome = self.inner.append(batches).await;
         if last {
             self.die().await;
+        }
+        if self.lost_answers.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(AppendError::Unknown("the connection broke".into()));
         }
         outcome
     }
@@ -214,6 +225,13 @@ impl World {
     /// The process dies and is started again; the log is as it is.
     pub(super) async fn restart(&mut self) {
         self.restart_on(Mortal::immortal(self.log.clone())).await;
+    }
+
+    /// The process ends in good order.
+    pub(super) async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
     }
 
     /// The same, and what is derived in the side file is lost with it.
