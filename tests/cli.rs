@@ -229,7 +229,7 @@ async fn read_models_are_rebuilt_from_the_log() {
     let body = json!({ "seatMapId": "hall", "seatIds": ["A-1-1"] });
     ada.post("/api/v1/bookings", body).await.expect(201);
     assert_eq!(house.stop().code(), Some(0));
-    for args in [&["rebuild", "seatmaps"][..], &["rebuild", "--all"]] {
+    for args in [&["rebuild", "seat_maps"][..], &["rebuild", "--all"]] {
         let output = house.command(args).output().expect("runs");
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", err(&output));
     }

@@ -321,6 +321,21 @@ async fn locks_and_holds_that_nobody_pays_for_lapse() {
     judge_log(&house).await;
 }
 
+// S2-02
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_its_owner_gives_back_is_free_for_the_next() {
+    let house = with_hall(&[]).await;
+    let (ada, bob) = (house.customer("ada"), house.customer("bob"));
+    let lock_id = lock(&ada, &["A-1-1"]).await.expect(200).text_of("/lockId");
+    let path = format!("/api/v1/seats/lock/{lock_id}");
+    // Another's lock is answered like one that is not there: nothing changes.
+    bob.delete(&path).await;
+    lock(&bob, &["A-1-1"]).await.problem(409, "SEATS_TAKEN");
+    ada.delete(&path).await.expect(200);
+    lock(&bob, &["A-1-1"]).await.expect(200);
+    judge_log(&house).await;
+}
+
 // S2-30
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_ends_in_time_although_the_server_was_killed() {

@@ -100,7 +100,9 @@ async fn from_the_order_to_its_completion() {
         let text = seen[field].as_str().expect("a moment");
         text.parse::<holdfast_domain::Timestamp>().expect("a moment").micros()
     };
-    assert_eq!(micros("holdExpiresAt") - micros("createdAt"), 900_000_000);
+    // The deadline is fixed when the request comes in, the hold is recorded when everything is taken.
+    let ttl = micros("holdExpiresAt") - micros("createdAt");
+    assert!((899_000_000..=900_000_000).contains(&ttl), "{ttl} µs");
     becomes(&ada, "show", json!({ "total": 100, "held": 2, "committed": 0, "available": 98 }))
         .await;
     let events = of_order(&auditor, &id).await;
@@ -115,7 +117,8 @@ async fn from_the_order_to_its_completion() {
     let event = published(&auditor, "orders.order.created", &id).await;
     assert_eq!(event["specversion"], "1.0");
     assert_eq!(event["source"], "/holdfast/reservation");
-    assert_eq!(event["type"], "dev.holdfast.reservation.hold-created.v1");
+    assert_eq!(event["type"], "orders.order.created");
+    assert_eq!(event["holdfasttype"], "dev.holdfast.reservation.hold-created.v1");
     assert_eq!(event["subject"], bare(&id).as_str());
     assert_eq!(event["partitionkey"], "ada");
     assert_eq!(event["correlationid"], bare(&id).as_str());
@@ -351,7 +354,7 @@ async fn late_money_takes_everything_again_when_it_is_still_free() {
     let (paying, ()) = tokio::join!(ada.post("/payments/confirm", body), async {
         stands(&ada, &id, "HOLD_EXPIRED").await;
     });
-    assert_eq!(paying.status, 202, "{}", paying.text);
+    assert!([200, 202].contains(&paying.status), "{}", paying.text);
     stands(&ada, &id, "CONFIRMED").await;
     eventually("everything is at rest", || async {
         let ledger = Ledger::of(&house.operator()).await;

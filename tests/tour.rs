@@ -57,7 +57,14 @@ async fn every_step_of_the_readme_s_tour_works() {
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "the tour stopped:\n{err}\n{out}");
-    for word in ["CONFIRMED", "HF1.", "reservation.confirmed", "seatmap.seats-booked"] {
+    for word in [
+        "CONFIRMED",
+        "HF1.",
+        "SEATS_TAKEN",
+        "PAYMENT_DECLINED",
+        "reservation.confirmed",
+        "all is well",
+    ] {
         assert!(out.contains(word), "the tour shows {word}:\n{out}");
     }
     judge_log(&house).await;

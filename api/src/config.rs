@@ -50,8 +50,13 @@ pub struct Limits {
     pub ws_connections: usize,
     /// How many changes a slow reader of a WebSocket may fall behind before it is sent away.
     pub ws_queue: usize,
+    /// How long the reader of a WebSocket may leave a message untaken, and a closing frame.
+    pub ws_take: Duration,
     /// How long a client may take to send `connection_init`.
     pub ws_init: Duration,
+    /// How long a read waits at most for what was recorded before it began, when it names no position:
+    /// whoever reads what it has just written sees it, unless the read models are far behind.
+    pub freshness: Duration,
     /// How long `?min_position=` and `minPosition` wait.
     pub min_position_wait: Duration,
     /// Requests a minute of one address; 0 is no limit.
@@ -84,7 +89,9 @@ impl Default for Limits {
             ws_subscriptions: 32,
             ws_connections: 4_096,
             ws_queue: 1_024,
+            ws_take: secs(10),
             ws_init: secs(10),
+            freshness: Duration::from_millis(100),
             min_position_wait: secs(2),
             requests_per_minute_per_address: 0,
             holds_per_minute: 0,

@@ -120,11 +120,19 @@ impl Door {
         }
     }
 
-    /// Waits until the read models have seen `position`.
+    /// Waits a moment for what was recorded before now; reads what is there otherwise.
+    pub(crate) async fn fresh(&self) {
+        let head = self.engine.store().head();
+        let _ = self.reads.wait_for(head, self.config.limits.freshness).await;
+    }
+
+    /// Waits until the read models have seen `position`; without one, a moment.
     pub(crate) async fn seen(&self, position: Option<Position>) -> Result<(), No> {
-        let Some(position) = position else { return Ok(()) };
+        let Some(position) = position else {
+            self.fresh().await;
+            return Ok(());
+        };
         let wait = self.config.limits.min_position_wait;
-        // A position that nobody has recorded yet will not come sooner for waiting longer.
         self.reads
             .wait_for(position, wait)
             .await

@@ -71,9 +71,11 @@ async fn inner(door: &Arc<Door>, request: Request, next: Next) -> Response {
         match admit(door, request).await {
             Ok(request) => {
                 let answer = next.run(request);
-                tokio::time::timeout(door.config.limits.answer, answer).await.unwrap_or_else(|_| {
-                    No::new(Code::OutcomeUnknown, "the answer took too long").into_response()
-                })
+                let answered = tokio::time::timeout(door.config.limits.answer, answer).await;
+                answered.map_or_else(
+                    |_| No::new(Code::OutcomeUnknown, "the answer took too long").into_response(),
+                    retold,
+                )
             }
             Err(no) if graphql => crate::graphql::http::refuse(&no),
             Err(no) => no.into_response(),
@@ -91,6 +93,23 @@ async fn inner(door: &Arc<Door>, request: Request, next: Next) -> Response {
         );
     }
     response
+}
+
+/// What the framework refuses by itself (a query string, a path, a half upgrade) it tells as bare text.
+fn retold(response: Response) -> Response {
+    let text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let code = match response.status() {
+        StatusCode::BAD_REQUEST | StatusCode::UPGRADE_REQUIRED => Code::Malformed,
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+        _ => return response,
+    };
+    if text { No::new(code, code.title()).into_response() } else { response }
 }
 
 /// Takes the whole request in, within its limits, and finds out whose it is.

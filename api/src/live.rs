@@ -27,8 +27,6 @@ use crate::seats::What;
 use crate::serve::Stopping;
 use crate::socket::{self, frame};
 
-/// How long one message may take to be taken.
-const TAKE: Duration = Duration::from_secs(10);
 /// How often an idle connection is asked whether it still lives.
 const PING: Duration = Duration::from_secs(30);
 
@@ -46,14 +44,14 @@ pub(crate) async fn upgrade(
         Ok(admitted) => admitted,
         Err(no) => return no.into_response(),
     };
-    let most = door.config.limits.ws_message_bytes;
+    let (most, take) = (door.config.limits.ws_message_bytes, door.config.limits.ws_take);
     let stopping = stopping.map(|Extension(stopping)| stopping);
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);
     upgrade.on_upgrade(move |mut socket| async move {
         metrics::gauge!("holdfast_seat_pages").increment(1.0);
         let close = Page { door, map }.show(&mut socket, stopping).await;
         metrics::gauge!("holdfast_seat_pages").decrement(1.0);
-        socket::close(&mut socket, close).await;
+        socket::close(&mut socket, close, take).await;
         drop(permit);
     })
 }
@@ -89,7 +87,7 @@ impl Page {
             tokio::select! {
                 () = &mut stopped => return Some(frame(1001, "the server stops")),
                 _ = ping.tick() => {
-                    if let Err(close) = send(socket, Message::Ping(Default::default())).await {
+                    if let Err(close) = self.send(socket, Message::Ping(Default::default())).await {
                         return close;
                     }
                 }
@@ -107,7 +105,7 @@ impl Page {
                         }
                         let sent = match &change.what {
                             What::Seats { message, .. } => {
-                                send(socket, Message::Text(message.clone())).await
+                                self.send(socket, Message::Text(message.clone())).await
                             }
                             What::Plan => match self.snapshot(socket, fact.event.position).await {
                                 Ok(position) => { shown = position; Ok(()) }
@@ -150,15 +148,20 @@ impl Page {
             "seats": seats,
             "position": snapshot.as_of.to_string(),
         });
-        send(socket, Message::Text(message.to_string().into())).await?;
+        self.send(socket, Message::Text(message.to_string().into())).await?;
         Ok(snapshot.as_of)
     }
-}
 
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Option<CloseFrame>> {
-    match tokio::time::timeout(TAKE, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(None),
-        Err(_) => Err(Some(frame(1013, "too slow: open again"))),
+    async fn send(
+        &self,
+        socket: &mut WebSocket,
+        message: Message,
+    ) -> Result<(), Option<CloseFrame>> {
+        let take = self.door.config.limits.ws_take;
+        match tokio::time::timeout(take, socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(None),
+            Err(_) => Err(Some(frame(1013, "too slow: open again"))),
+        }
     }
 }

@@ -64,11 +64,11 @@ pub(crate) fn frame(code: u16, reason: &str) -> CloseFrame {
     CloseFrame { code, reason: Utf8Bytes::from(&reason[..end]) }
 }
 
-/// Says why, if the client still listens, and lets go.
-pub(crate) async fn close(socket: &mut WebSocket, frame: Option<CloseFrame>) {
+/// Says why, if the client still listens within `patience`, and lets go.
+pub(crate) async fn close(socket: &mut WebSocket, frame: Option<CloseFrame>, patience: Duration) {
     if let Some(frame) = frame {
         let send = socket.send(Message::Close(Some(frame)));
-        let _ = tokio::time::timeout(Duration::from_secs(1), send).await;
+        let _ = tokio::time::timeout(patience, send).await;
         // The client answers the close; what else it still says is not heard.
         let drain = async { while let Some(Ok(_)) = socket.recv().await {} };
         let _ = tokio::time::timeout(Duration::from_secs(1), drain).await;

@@ -26,15 +26,18 @@
 //! *Deadline.* It is raised and never lowered. A claim past it is free to the next taker, but stays the
 //! reservation's own until somebody takes it or the timer drops it.
 
+mod fence;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use crate::{AttemptId, Epoch, ReservationId, Timestamp};
+use fence::Fence;
 
 /// Why a claim cannot be what is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,68 +158,6 @@ pub enum Withdraw {
     Name,
     /// The name is not there.
     Already,
-}
-
-/// The highest epoch that was ended, for each reservation: the tombstones.
-///
-/// They must outlive every late duplicate of a request to take: the longest hold (2 h) for holds, which
-/// carry their own deadline, and the time in which a parked request to take again may be redriven. They
-/// need not live longer, and a pool sells for years. Facts carry no moment of their own, but each hold
-/// carries its deadline, and that is never more than the longest hold away from the moment at which it
-/// was recorded: the latest deadline seen is the clock. A tombstone is stamped with the *next* deadline
-/// that is seen after it (not the last one before it, which may be ages old) and dropped once the clock
-/// is [`Fence::KEPT_FOR`] beyond the stamp. So replaying the same facts always forgets the same ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Fence {
-    ended: BTreeMap<ReservationId, Tombstone>,
-    clock: Timestamp,
-    unstamped: Vec<ReservationId>,
-    stamped: VecDeque<(Timestamp, ReservationId)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Tombstone {
-    epoch: Epoch,
-    stamp: Option<Timestamp>,
-}
-
-impl Fence {
-    /// A week, in which parked requests may be redriven, and the longest hold with its grace.
-    const KEPT_FOR: Duration = Duration::from_secs(7 * 86_400 + 7_200 + 60);
-
-    fn last(&self, reservation: &ReservationId) -> Epoch {
-        self.ended.get(reservation).map_or(0, |tombstone| tombstone.epoch)
-    }
-
-    fn raise(&mut self, reservation: ReservationId, epoch: Epoch) {
-        if epoch > self.last(&reservation) {
-            self.ended.insert(reservation, Tombstone { epoch, stamp: None });
-            self.unstamped.push(reservation);
-        }
-    }
-
-    fn tick(&mut self, deadline: Timestamp) {
-        if deadline <= self.clock {
-            return;
-        }
-        self.clock = deadline;
-        for reservation in self.unstamped.drain(..) {
-            if let Some(tombstone) = self.ended.get_mut(&reservation) {
-                tombstone.stamp = Some(deadline);
-                self.stamped.push_back((deadline, reservation));
-            }
-        }
-        while let Some(&(stamp, reservation)) = self.stamped.front() {
-            if stamp.plus(Self::KEPT_FOR) >= deadline {
-                break;
-            }
-            self.stamped.pop_front();
-            // Raised again since: then it waits for its new stamp.
-            if self.ended.get(&reservation).is_some_and(|it| it.stamp == Some(stamp)) {
-                self.ended.remove(&reservation);
-            }
-        }
-    }
 }
 
 /// Everybody's claims on one thing, with the fence. What it says about a request is judged first (the
@@ -512,74 +453,4 @@ pub(crate) fn lapsed_for<T>(
         going.push((*reservation, qty));
     }
     Ok(going)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reservation(number: u128) -> ReservationId {
-        ReservationId(Uuid::from_u128(number))
-    }
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_secs(secs)
-    }
-
-    const ATTEMPT: AttemptId = AttemptId(Uuid::from_u128(1));
-    const WEEK: i64 = 7 * 86_400;
-
-    #[test]
-    fn a_tombstone_outlives_every_late_duplicate_and_is_then_forgotten() {
-        let mut ledger = Ledger::<()>::default();
-        ledger.fenced(reservation(1), 1);
-        // The clock stood still for a month before this hold: the tombstone is as young as it.
-        ledger.held(reservation(2), (), Some(at(30 * 86_400)), 1, Some(ATTEMPT));
-        assert_eq!(ledger.last_epoch(&reservation(1)), 1);
-        ledger.held(reservation(3), (), Some(at(30 * 86_400 + WEEK)), 1, Some(ATTEMPT));
-        assert_eq!(ledger.last_epoch(&reservation(1)), 1);
-        ledger.held(reservation(4), (), Some(at(31 * 86_400 + WEEK)), 1, Some(ATTEMPT));
-        assert_eq!(ledger.last_epoch(&reservation(1)), 0);
-        assert!(ledger.fence.ended.is_empty() && ledger.fence.stamped.is_empty());
-    }
-
-    #[test]
-    fn a_tombstone_that_was_raised_again_is_as_young_as_its_last_rise() {
-        let mut ledger = Ledger::<()>::default();
-        ledger.fenced(reservation(1), 1);
-        ledger.held(reservation(2), (), Some(at(WEEK)), 1, Some(ATTEMPT));
-        ledger.fenced(reservation(1), 2);
-        ledger.held(reservation(3), (), Some(at(3 * WEEK)), 1, Some(ATTEMPT));
-        assert_eq!(ledger.last_epoch(&reservation(1)), 2);
-        ledger.held(reservation(4), (), Some(at(5 * WEEK)), 1, Some(ATTEMPT));
-        assert_eq!(ledger.last_epoch(&reservation(1)), 0);
-    }
-
-    #[test]
-    fn a_paused_attempt_takes_off_only_its_own_name() {
-        let retry = AttemptId(Uuid::from_u128(2));
-        let mut ledger = Ledger::<()>::default();
-        ledger.held(reservation(1), (), Some(at(10)), 1, Some(ATTEMPT));
-        let raise = Take::Raise { expires_at: at(10), attempt: Some(retry) };
-        assert_eq!(ledger.take(&reservation(1), 1, at(9), retry, at(1)), Ok(raise));
-        ledger.raised(reservation(1), at(10), 1, Some(retry));
-        assert_eq!(ledger.withdraw(&reservation(1), &ATTEMPT), Withdraw::Name);
-        ledger.withdrawn(&reservation(1), &ATTEMPT);
-        assert_eq!(ledger.withdraw(&reservation(1), &ATTEMPT), Withdraw::Already);
-        assert_eq!(ledger.withdraw(&reservation(1), &retry), Withdraw::Last);
-    }
-
-    #[test]
-    fn a_deadline_is_raised_and_never_lowered() {
-        let mut ledger = Ledger::<()>::default();
-        ledger.held(reservation(1), (), Some(at(10)), 1, Some(ATTEMPT));
-        ledger.raised(reservation(1), at(5), 1, None);
-        assert_eq!(ledger.get(&reservation(1)).and_then(Claim::expires_at), Some(at(10)));
-        assert_eq!(ledger.extend(&reservation(1), 1, at(7), at(1)), Ok(None));
-        assert_eq!(ledger.extend(&reservation(1), 1, at(12), at(11)), Ok(Some(at(12))));
-        assert_eq!(ledger.extend(&reservation(1), 1, at(12), at(12)), Err(No::TooLate));
-        ledger.raised(reservation(1), at(12), 1, None);
-        assert_eq!(ledger.lapsed(at(11)).count(), 0);
-        assert_eq!(ledger.lapsed(at(12)).count(), 1);
-    }
 }

@@ -13,7 +13,7 @@ mod payment_world;
 mod support;
 
 use holdfast_domain::payment::Flow;
-use holdfast_domain::reservation::{LatePayment, OnDecline, Policies};
+use holdfast_domain::reservation::{Capture, LatePayment, OnDecline, Policies};
 use payment_world::{Setting, Without, World};
 use support::search::search;
 
@@ -52,6 +52,13 @@ fn direct_money_ends_well_whatever_goes_wrong() {
 fn direct_money_ends_well_whatever_goes_wrong_when_a_decline_ends_the_hold() {
     let policies = policies(OnDecline::Release, LatePayment::TryReacquire);
     everything_holds("direct, released when declined", Flow::Direct, policies, 1);
+}
+
+#[test]
+fn money_that_is_captured_late_ends_well_whatever_goes_wrong() {
+    let policies = policies(OnDecline::Release, LatePayment::TryReacquire);
+    let policies = Policies { capture: Capture::OnCompletion, ..policies };
+    everything_holds("direct, captured on completion", Flow::Direct, policies, 1);
 }
 
 #[test]

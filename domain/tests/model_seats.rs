@@ -90,7 +90,7 @@ fn large_stale_owner_beside_a_retry() {
 
 #[test]
 fn large_two_tabs_that_both_try_again() {
-    let size = Size { attempts: [2, 2], cancels: [true, false], prompt: false, ..TABS };
+    let size = Size { attempts: [2, 2], prompt: false, ..TABS };
     holds_when_asked_to("large, two tabs", size);
 }
 

@@ -11,7 +11,7 @@ use holdfast_schemas::StoredEvent;
 use holdfast_store::{Direction, EventStore, ReadError, RecordedEvent};
 
 /// How many states are remembered; with more, all are let go and folded again when needed.
-const MOST_STATES: usize = 50_000;
+const MOST_STATES: usize = 20_000;
 /// How many events are read at once.
 const PAGE: usize = 256;
 

@@ -22,7 +22,7 @@ use crate::projection::Projection;
 use crate::tables::{Edition, TableError, Tx};
 
 /// How many owners of reservations are remembered.
-const MOST_OWNERS: usize = 50_000;
+const MOST_OWNERS: usize = 20_000;
 
 /// Why a batch did not go through. Nothing of it has happened; it may be tried again.
 #[derive(Debug, thiserror::Error)]

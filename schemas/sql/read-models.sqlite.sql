@@ -2,8 +2,8 @@
 -- Moments are RFC 3339 in UTC and sort as text; amounts are in minor units.
 -- Made from the tables of projections/; HOLDFAST_BLESS=1 writes it again.
 
--- The catalogue: one row an item.
 CREATE TABLE IF NOT EXISTS items (
+    -- The catalogue: one row an item.
     sku TEXT NOT NULL,
     name TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -21,8 +21,8 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_by_category ON items (category, sku);
 CREATE INDEX IF NOT EXISTS items_by_seat_map ON items (seat_map_id);
 
--- Pools: how many there are, are held, are committed, were sold, are left. One row a sku. For pools over time `available` counts every claim as if it were for always; see claims.
 CREATE TABLE IF NOT EXISTS availability (
+    -- Pools: how many there are, are held, are committed, were sold, are left. One row a sku. For pools over time `available` counts every claim as if it were for always; see claims.
     sku TEXT NOT NULL,
     total INTEGER NOT NULL,
     held INTEGER NOT NULL,
@@ -36,8 +36,8 @@ CREATE TABLE IF NOT EXISTS availability (
     PRIMARY KEY (sku)
 ) STRICT, WITHOUT ROWID;
 
--- What reservations have claimed of pools, with deadline and period. One row a claim.
 CREATE TABLE IF NOT EXISTS claims (
+    -- What reservations have claimed of pools, with deadline and period. One row a claim.
     sku TEXT NOT NULL,
     reservation_id TEXT NOT NULL,
     qty INTEGER NOT NULL,
@@ -49,8 +49,8 @@ CREATE TABLE IF NOT EXISTS claims (
     PRIMARY KEY (sku, reservation_id)
 ) STRICT, WITHOUT ROWID;
 
--- Seat maps with the counts of their seats and their plan.
 CREATE TABLE IF NOT EXISTS seat_maps (
+    -- Seat maps with the counts of their seats and their plan.
     id TEXT NOT NULL,
     name TEXT NOT NULL,
     sku TEXT,
@@ -63,8 +63,8 @@ CREATE TABLE IF NOT EXISTS seat_maps (
     PRIMARY KEY (id)
 ) STRICT, WITHOUT ROWID;
 
--- Seats: place, price, status, owner. One row a seat; x and y in seat widths.
 CREATE TABLE IF NOT EXISTS seats (
+    -- Seats: place, price, status, owner. One row a seat; x and y in seat widths.
     seat_map_id TEXT NOT NULL,
     id TEXT NOT NULL,
     ordinal INTEGER NOT NULL,
@@ -88,8 +88,8 @@ CREATE TABLE IF NOT EXISTS seats (
 CREATE INDEX IF NOT EXISTS seats_by_section ON seats (seat_map_id, section, ordinal);
 CREATE INDEX IF NOT EXISTS seats_by_reservation ON seats (reservation_id);
 
--- Reservations as their customers see them. One row a reservation; lines as JSON.
 CREATE TABLE IF NOT EXISTS reservations (
+    -- Reservations as their customers see them. One row a reservation; lines as JSON.
     id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     status TEXT NOT NULL,
@@ -115,8 +115,8 @@ CREATE INDEX IF NOT EXISTS reservations_by_user ON reservations (user_id, status
 CREATE INDEX IF NOT EXISTS reservations_by_status ON reservations (status, created_position);
 CREATE INDEX IF NOT EXISTS reservations_by_position ON reservations (created_position);
 
--- Payments: where the latest attempt stands, and the sums over all attempts.
 CREATE TABLE IF NOT EXISTS payments (
+    -- Payments: where the latest attempt stands, and the sums over all attempts.
     id TEXT NOT NULL,
     reservation_id TEXT NOT NULL,
     user_id TEXT,
@@ -145,8 +145,8 @@ CREATE TABLE IF NOT EXISTS payments (
 CREATE INDEX IF NOT EXISTS payments_by_reservation ON payments (reservation_id, created_at);
 CREATE INDEX IF NOT EXISTS payments_by_status ON payments (status);
 
--- Tickets: whose, for what, whether used.
 CREATE TABLE IF NOT EXISTS tickets (
+    -- Tickets: whose, for what, whether used.
     id TEXT NOT NULL,
     reservation_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
@@ -164,8 +164,8 @@ CREATE TABLE IF NOT EXISTS tickets (
 CREATE INDEX IF NOT EXISTS tickets_by_reservation ON tickets (reservation_id, unit);
 CREATE INDEX IF NOT EXISTS tickets_by_user ON tickets (user_id);
 
--- Notices to customers; the words are made when one is read.
 CREATE TABLE IF NOT EXISTS notifications (
+    -- Notices to customers; the words are made when one is read.
     id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     channel TEXT NOT NULL,
@@ -180,8 +180,8 @@ CREATE TABLE IF NOT EXISTS notifications (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS notifications_by_user ON notifications (user_id, position);
 
--- The ledger of pools. One row is one event of the log.
 CREATE TABLE IF NOT EXISTS stock_movements (
+    -- The ledger of pools. One row is one event of the log.
     position INTEGER NOT NULL,
     at TEXT NOT NULL,
     sku TEXT NOT NULL,
@@ -193,8 +193,8 @@ CREATE TABLE IF NOT EXISTS stock_movements (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS stock_movements_by_sku ON stock_movements (sku, position);
 
--- What consumers could not do, until it is settled.
 CREATE TABLE IF NOT EXISTS dead_letters (
+    -- What consumers could not do, until it is settled.
     id TEXT NOT NULL,
     consumer TEXT NOT NULL,
     event_position INTEGER NOT NULL,
@@ -214,8 +214,8 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 CREATE INDEX IF NOT EXISTS dead_letters_by_position ON dead_letters (position);
 CREATE INDEX IF NOT EXISTS dead_letters_open ON dead_letters (settled_at);
 
--- How far the rows of each projection are in the log; changes in the same transaction as the rows.
 CREATE TABLE IF NOT EXISTS checkpoints (
+    -- How far the rows of each projection are in the log; changes in the same transaction as the rows.
     name TEXT NOT NULL,
     version INTEGER NOT NULL,
     generation INTEGER NOT NULL,
@@ -224,16 +224,16 @@ CREATE TABLE IF NOT EXISTS checkpoints (
     PRIMARY KEY (name)
 ) STRICT, WITHOUT ROWID;
 
--- Projections that are being built anew beside, in tables named {table}__{generation}.
 CREATE TABLE IF NOT EXISTS rebuilds (
+    -- Projections that are being built anew beside, in tables named {table}__{generation}.
     name TEXT NOT NULL,
     generation INTEGER NOT NULL,
     position INTEGER NOT NULL,
     PRIMARY KEY (name)
 ) STRICT, WITHOUT ROWID;
 
--- Events that could not be read and were left out.
 CREATE TABLE IF NOT EXISTS parked_events (
+    -- Events that could not be read and were left out.
     position INTEGER NOT NULL,
     event_id TEXT NOT NULL,
     stream TEXT NOT NULL,

@@ -107,7 +107,7 @@ Examples:
     /// directory must not be in use by a server.
     #[command(after_help = "\
 Examples:
-  holdfast rebuild seatmaps
+  holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from

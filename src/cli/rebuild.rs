@@ -9,7 +9,8 @@ use crate::config::Config;
 
 #[derive(Debug, Args)]
 pub(super) struct RebuildArgs {
-    /// Which read model; see GET /metrics or the projections query for their names
+    /// Which read model: items, availability, seat_maps, reservations, payments, tickets, notifications,
+    /// stock_movements, dead_letters
     #[arg(value_parser = projection, required_unless_present = "all", conflicts_with = "all")]
     projection: Option<Projection>,
     /// All of them

@@ -138,6 +138,7 @@ fn initiated(who: &str) -> Pay {
         kind: Kind::Reservation,
         amount: euros(100),
         gateway: "sandbox".into(),
+        tenant: "main".into(),
         attempt: 1,
         gateway_idempotency_key: "k".into(),
         flow: Flow::Direct,

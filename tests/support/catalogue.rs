@@ -12,9 +12,11 @@ pub(crate) struct Hall<'a> {
     pub(crate) seats: u32,
 }
 
-#[track_caller]
-fn accepted(result: &Value) {
+/// The position of what was accepted, once the read models have seen it.
+async fn accepted(admin: &Person, result: &Value) {
     assert_eq!(result["__typename"], "Accepted", "{result}");
+    let query = "query($at: Position) { seatMap(id: \"none\", minPosition: $at) { id } }";
+    admin.query(query, json!({ "at": result["position"] })).await;
 }
 
 const OPERATOR_RESULT: &str = "... on Accepted { position } ... on Refused { code message }";
@@ -32,17 +34,19 @@ pub(crate) async fn publish_hall(admin: &Person, hall: Hall<'_>) {
     publish_map(admin, input).await;
 }
 
-pub(crate) async fn publish_map(admin: &Person, input: Value) {
+async fn publish_map(admin: &Person, input: Value) {
     let result =
         admin.mutate("publishSeatMap", "PublishSeatMapInput", input, OPERATOR_RESULT).await;
-    accepted(&result);
+    accepted(admin, &result).await;
 }
 
 pub(crate) async fn create_item(admin: &Person, input: Value) {
-    accepted(&admin.mutate("createItem", "CreateItemInput", input, OPERATOR_RESULT).await);
+    let result = admin.mutate("createItem", "CreateItemInput", input, OPERATOR_RESULT).await;
+    accepted(admin, &result).await;
 }
 
 pub(crate) async fn receive_stock(admin: &Person, sku: &str, quantity: u32) {
     let input = json!({ "sku": sku, "quantity": quantity });
-    accepted(&admin.mutate("receiveStock", "StockInput", input, OPERATOR_RESULT).await);
+    let result = admin.mutate("receiveStock", "StockInput", input, OPERATOR_RESULT).await;
+    accepted(admin, &result).await;
 }

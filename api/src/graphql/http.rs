@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use async_graphql::parser::types::{OperationDefinition, OperationType};
 use async_graphql::{Request, Response as Answer, ServerError};
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
@@ -82,6 +83,14 @@ pub(crate) fn prepare(door: &Arc<Door>, request: Value) -> Result<Request, No> {
     let mut request = request;
     request.set_parsed_query(document);
     Ok(request)
+}
+
+/// Whether nothing but queries stand in the document.
+fn only_reads(request: &mut Request) -> bool {
+    let read = |(_, operation): (_, &async_graphql::Positioned<OperationDefinition>)| {
+        operation.node.ty == OperationType::Query
+    };
+    request.parsed_query().is_ok_and(|document| document.operations.iter().all(read))
 }
 
 /// Errors of the library get a code too, and every error the request's id.

@@ -306,8 +306,10 @@ impl Query {
     }
 }
 
+/// Waits for the position that the caller names (a document's queries have waited for the rest).
 async fn seen(ctx: &Context<'_>, position: Option<Position>) -> Answer<()> {
-    ctx.door().seen(position.map(|position| position.0)).await.map_err(error)
+    let Some(position) = position else { return Ok(()) };
+    ctx.door().seen(Some(position.0)).await.map_err(error)
 }
 
 fn me(ctx: &Context<'_>) -> Option<User> {

@@ -13,7 +13,6 @@ macro_rules! refusal_codes {
     ($($name:ident),+ $(,)?) => {
         /// Every code with which the rules refuse.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-        #[expect(missing_docs, reason = "the contract's words; /problems/{kebab} explains each")]
         pub(crate) enum RefusalCode { $($name),+ }
 
         impl RefusalCode {

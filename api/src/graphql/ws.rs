@@ -15,7 +15,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Request, Response as Answer};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -40,8 +39,6 @@ use crate::who::Who;
 const PROTOCOL: &str = "graphql-transport-ws";
 /// Answers that wait for the client to read.
 const WAITING: usize = 16;
-/// How long one message may take to be taken.
-const TAKE: Duration = Duration::from_secs(30);
 
 /// `GET /graphql/ws`.
 pub(crate) async fn upgrade(
@@ -54,7 +51,8 @@ pub(crate) async fn upgrade(
         Ok(permit) => permit,
         Err(no) => return no.into_response(),
     };
-    let most = graphql.door.config.limits.ws_message_bytes;
+    let limits = &graphql.door.config.limits;
+    let (most, take) = (limits.ws_message_bytes, limits.ws_take);
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(most).max_frame_size(most);
     let spoken = upgrade.selected_protocol().is_some();
     let stopping = stopping.map(|Extension(stopping)| stopping);
@@ -64,7 +62,7 @@ pub(crate) async fn upgrade(
         } else {
             Some(frame(4406, "the subprotocol is graphql-transport-ws"))
         };
-        socket::close(&mut socket, close).await;
+        socket::close(&mut socket, close, take).await;
         drop(permit);
     })
 }
@@ -122,7 +120,8 @@ impl Talk {
         socket: &mut WebSocket,
         stopping: Option<Stopping>,
     ) -> Option<CloseFrame> {
-        let init = self.door().config.limits.ws_init;
+        let limits = &self.door().config.limits;
+        let (init, take) = (limits.ws_init, limits.ws_take);
         match tokio::time::timeout(init, self.initialise(socket)).await {
             Ok(Ok(())) => {}
             Ok(Err(close)) => return close,
@@ -138,7 +137,7 @@ impl Talk {
                 () = &mut over => return Some(frame(4403, "the token has expired")),
                 Some(text) = self.ready.recv() => {
                     let sent = socket.send(Message::Text(text.into()));
-                    if !matches!(tokio::time::timeout(TAKE, sent).await, Ok(Ok(()))) {
+                    if !matches!(tokio::time::timeout(take, sent).await, Ok(Ok(()))) {
                         return Some(frame(1013, "too slow"));
                     }
                 }

@@ -20,6 +20,8 @@
 
 mod claims;
 mod refusals;
+#[cfg(test)]
+mod tests;
 
 pub use refusals::refused;
 

@@ -96,3 +96,103 @@ fn tell(
         },
     ))]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reservation::{
+        Attempt, CancelReason, CancelledBy, ExtensionReason, LateReason, Status,
+    };
+    use crate::{Timestamp, UserId};
+
+    fn told(event: &Event) -> Vec<(NotificationId, About)> {
+        let id = ReservationId(derive(&["r"]));
+        let payment_id = id.payment_id();
+        let state = State {
+            user_id: Some(UserId::new("ada").expect("a user")),
+            claim_epoch: 1,
+            payments: vec![Attempt { payment_id, attempt: 1 }],
+            ..State::default()
+        };
+        let what = What::Reservation(&id, event, &state);
+        let asks = react(&Fact { at: Timestamp::default(), what });
+        asks.into_iter()
+            .map(|ask| {
+                let Ask::Do(Command::Notification(
+                    notice,
+                    notification::Command::Request { about, channel: Channel::InApp, .. },
+                )) = ask
+                else {
+                    panic!("not a notice: {ask:?}")
+                };
+                (notice, about)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_customer_hears_of_each_turn_once() {
+        let payment_id = ReservationId(derive(&["r"])).payment_id();
+        let attempt = 1;
+        let failed = HoldReleaseReason::PaymentFailed;
+        let turns = [
+            (
+                Event::Confirmed {
+                    payment_id,
+                    attempt,
+                    confirmed_at: Timestamp::default(),
+                    claim_epoch: 1,
+                },
+                About::Confirmed,
+            ),
+            (Event::HoldReleased { reason: failed }, About::PaymentFailed),
+            (
+                Event::HoldExpired { expired_at: Timestamp::default(), was_status: Status::Hold },
+                About::HoldExpired,
+            ),
+            (
+                Event::Cancelled {
+                    by: CancelledBy::User,
+                    reason: CancelReason::User,
+                    refund: None,
+                },
+                About::Cancelled,
+            ),
+            (
+                Event::LatePaymentAccepted { payment_id, attempt, claim_epoch: 2 },
+                About::LatePaymentAccepted,
+            ),
+            (
+                Event::LatePaymentRejected { payment_id, attempt, reason: LateReason::Gone },
+                About::LatePaymentRejected,
+            ),
+        ];
+        let mut names = std::collections::BTreeSet::new();
+        for (event, expected) in &turns {
+            let notices = told(event);
+            assert_eq!(notices.iter().map(|(_, about)| *about).collect::<Vec<_>>(), [*expected]);
+            assert_eq!(notices, told(event), "a fact that is seen twice tells once");
+            names.extend(notices.into_iter().map(|(notice, _)| notice));
+        }
+        assert_eq!(names.len(), turns.len(), "each has its own name");
+    }
+
+    #[test]
+    fn two_declined_attempts_are_two_notices() {
+        let payment_id = ReservationId(derive(&["r"])).payment_id();
+        let declined = |attempt| told(&Event::PaymentDeclined { payment_id, attempt });
+        assert_ne!(declined(1), declined(2));
+    }
+
+    #[test]
+    fn what_a_customer_does_itself_is_not_told() {
+        let now = Timestamp::default();
+        let extended = Event::HoldExtended {
+            old_expires_at: now,
+            new_expires_at: now,
+            reason: ExtensionReason::PaymentStarted,
+        };
+        assert_eq!(told(&extended), []);
+        assert_eq!(told(&Event::Finalized { vehicle_id: None }), []);
+    }
+}

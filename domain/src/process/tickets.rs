@@ -113,3 +113,80 @@ fn units(id: &ReservationId, state: &State) -> Vec<(String, ticket::Command)> {
     }
     units
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reservation::{CancelReason, CancelledBy, Line};
+    use crate::{Currency, Money, SeatId, SeatMapId, Timestamp, UserId, derive};
+
+    fn id() -> ReservationId {
+        ReservationId(derive(&["r"]))
+    }
+
+    fn line(kind: LineKind, sku: &str, quantity: u32, seats: &[(&str, &str)]) -> Line {
+        let map = seats.first().map(|(map, _)| SeatMapId::new(*map).expect("a map"));
+        Line {
+            line_id: 1,
+            kind,
+            sku: Some(Sku::new(sku).expect("a sku")),
+            quantity,
+            seat_map_id: map,
+            seat_ids: seats.iter().map(|(_, id)| SeatId::new(*id).expect("a seat")).collect(),
+            period: None,
+            vehicle_id: None,
+            unit_price: Money::zero(Currency::new("EUR").expect("a currency")),
+        }
+    }
+
+    fn reservation_of(lines: Vec<Line>, finalized: bool) -> State {
+        let user_id = Some(UserId::new("ada").expect("a user"));
+        State { user_id, lines, finalized, ..State::default() }
+    }
+
+    fn asked(event: &Event, state: &State) -> Vec<Ask> {
+        let id = id();
+        let what = What::Reservation(&id, event, state);
+        react(&Fact { at: Timestamp::default(), what })
+    }
+
+    fn units_of(asks: &[Ask]) -> Vec<String> {
+        let unit = |ask: &Ask| {
+            let Ask::Do(Command::Ticket(ticket, ticket::Command::Issue { unit, .. })) = ask else {
+                panic!("not an issue: {ask:?}")
+            };
+            assert_eq!(*ticket, id().ticket_id(unit), "a ticket is named after its unit");
+            unit.clone()
+        };
+        asks.iter().map(unit).collect()
+    }
+
+    #[test]
+    fn every_seat_and_every_admission_gets_its_own_ticket_and_goods_get_none() {
+        let state = reservation_of(
+            vec![
+                line(LineKind::Seat, "concert", 2, &[("hall", "A-1-1"), ("hall", "A-1-2")]),
+                line(LineKind::Seat, "opera", 1, &[("opera", "A-1-1")]),
+                line(LineKind::Ticket, "fair", 2, &[]),
+                line(LineKind::Stock, "poster", 3, &[]),
+                line(LineKind::Ticket, "fair", 1, &[]),
+            ],
+            true,
+        );
+        let issued = asked(&Event::Finalized { vehicle_id: None }, &state);
+        let units = ["A-1-1", "A-1-2", "opera/A-1-1", "fair#1", "fair#2", "fair#3"];
+        assert_eq!(units_of(&issued), units);
+    }
+
+    #[test]
+    fn a_cancellation_revokes_what_was_issued() {
+        let cancelled =
+            Event::Cancelled { by: CancelledBy::User, reason: CancelReason::User, refund: None };
+        let lines = vec![line(LineKind::Ticket, "fair", 2, &[])];
+        let revoked = asked(&cancelled, &reservation_of(lines.clone(), true));
+        let revoke = |unit| Ask::Do(Command::Ticket(id().ticket_id(unit), ticket::Command::Revoke));
+        assert_eq!(revoked, [revoke("fair#1"), revoke("fair#2")]);
+        // Never finalized: there are none.
+        assert_eq!(asked(&cancelled, &reservation_of(lines, false)), []);
+    }
+}

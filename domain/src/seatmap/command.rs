@@ -78,13 +78,13 @@ pub enum Command {
 pub enum Refusal {
     #[error("there is no such seat map")]
     NotFound,
-    #[error("there are no such seats: {0:?}")]
+    #[error("there are no such seats: {}", listed(.0))]
     UnknownSeats(Vec<SeatId>),
-    #[error("seats are taken: {0:?}")]
+    #[error("seats are taken: {}", listed(.0))]
     SeatsTaken(Vec<SeatId>),
     #[error("not enough seats are free for that wish")]
     NoSeats,
-    #[error("seats are not for sale: {0:?}")]
+    #[error("seats are not for sale: {}", listed(.0))]
     NotForSale(Vec<SeatId>),
     #[error("these seats are not held by you any more")]
     NotHeld,
@@ -92,7 +92,7 @@ pub enum Refusal {
     StaleEpoch,
     #[error("the deadline has passed")]
     TooLate,
-    #[error("seats that would vanish are not free: {0:?}")]
+    #[error("seats that would vanish are not free: {}", listed(.0))]
     SeatsInUse(Vec<SeatId>),
     #[error("name at least one and at most {most} seats, each once")]
     SeatCount { most: usize },
@@ -120,4 +120,14 @@ pub enum InvalidPlan {
     Price,
     #[error("the item that its seats claim cannot change while seats are taken")]
     Sku,
+}
+
+/// Seats as a message names them: the first few, and how many more.
+fn listed(seats: &[SeatId]) -> String {
+    const NAMED: usize = 10;
+    let mut text = seats.iter().take(NAMED).map(SeatId::as_str).collect::<Vec<_>>().join(", ");
+    if seats.len() > NAMED {
+        text.push_str(&format!(" and {} more", seats.len() - NAMED));
+    }
+    text
 }

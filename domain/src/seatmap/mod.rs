@@ -30,6 +30,7 @@ mod plan;
 mod properties;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

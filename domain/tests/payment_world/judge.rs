@@ -102,18 +102,18 @@ impl World {
     /// Where it ends when nobody does anything any more and nothing else goes wrong. Going round in
     /// circles is an end, too: asking for ever is not better than not asking.
     pub(super) fn settle(&mut self, state: &State) -> State {
-        let mut before = vec![state.clone()];
+        let mut before = vec![*state];
         let mut duties = Vec::new();
         loop {
             let last = before.last().expect("it began somewhere");
             duties.clear();
-            self.duties(&last.clone(), &mut duties);
+            self.duties(last, &mut duties);
             let faults = last.faults;
             let next = duties.drain(..).find(|(_, next)| next.faults == faults);
             match next {
                 Some((_, next)) if !before.contains(&next) => before.push(next),
                 Some((_, end)) => return end,
-                None => return last.clone(),
+                None => return *last,
             }
         }
     }

@@ -11,6 +11,7 @@
 
 #![allow(clippy::disallowed_types, reason = "tables are looked up, never walked")]
 
+mod few;
 pub(crate) mod gateway;
 mod judge;
 mod steps;
@@ -29,6 +30,7 @@ use holdfast_domain::{
 
 use crate::support::interned::{Interned, Number};
 use crate::support::search::Model;
+use few::Few;
 use gateway::{Intent, Stand};
 pub(crate) use without::Without;
 
@@ -86,17 +88,17 @@ pub(crate) struct Setting {
 }
 
 /// One state of it. Aggregates, asks and commands stand in tables.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     payment: Number,
     reservation: Number,
     intents: [Intent; ATTEMPTS],
     /// What the booking process and the payment process have yet to do, first things first.
-    lanes: [Vec<Number>; 2],
+    lanes: [Few; 2],
     /// Timers, parked asks, late answers: each once, in any order.
-    loose: Vec<Number>,
+    loose: Few,
     /// Webhooks on their way, each once.
-    told: Vec<Number>,
+    told: Few,
     late: bool,
     faults: u8,
 }
@@ -193,29 +195,29 @@ impl World {
     /// What must happen some time.
     fn duties(&mut self, state: &State, out: &mut Vec<(Action, State)>) {
         for lane in [BOOKING, PAYMENT] {
-            let Some(ask) = state.lanes[lane].first().copied() else { continue };
-            let mut done = state.clone();
+            let Some(ask) = state.lanes[lane].iter().next() else { continue };
+            let mut done = *state;
             done.lanes[lane].remove(0);
             if let Some(faults) = done.faults.checked_sub(1) {
-                let mut parked = State { faults, ..done.clone() };
-                add(&mut parked.loose, ask);
+                let mut parked = State { faults, ..done };
+                parked.loose.add(ask);
                 out.push((Action(self.label(ask), " is parked"), parked));
             }
             self.perform(&done, ask, out);
         }
-        for nth in 0..state.loose.len() {
-            let mut done = state.clone();
-            let ask = done.loose.remove(nth);
+        for (nth, ask) in state.loose.iter().enumerate() {
+            let mut done = *state;
+            done.loose.remove(nth);
             self.perform(&done, ask, out);
         }
         for (nth, word) in state.told.iter().enumerate() {
-            let mut done = state.clone();
+            let mut done = *state;
             done.told.remove(nth);
-            let label = self.label(*word);
-            let next = self.tell(&done, *word);
+            let label = self.label(word);
+            let next = self.tell(&done, word);
             if let Some(faults) = done.faults.checked_sub(1) {
-                let mut again = State { faults, ..next.clone() };
-                add(&mut again.told, *word);
+                let mut again = State { faults, ..next };
+                again.told.add(word);
                 out.push((Action(label.clone(), " (webhook), to come again"), again));
                 let lost = State { faults, ..done };
                 out.push((Action(label.clone(), " (webhook) is lost"), lost));
@@ -230,7 +232,7 @@ impl World {
                     let expire = self.for_reservation(reservation::Command::Expire { epoch });
                     out.push((Action(self.label(expire), ""), self.tell(state, expire)));
                 } else {
-                    let late = State { late: true, ..state.clone() };
+                    let late = State { late: true, ..*state };
                     out.push((Action("the deadline passes".into(), ""), late));
                 }
             }
@@ -251,9 +253,9 @@ impl World {
         for (row, attempt) in (0..ATTEMPTS).zip(1u16..) {
             for (label, stand, word, cost) in self.turns(attempt, state.intents[row].stand).iter() {
                 let Some(faults) = state.faults.checked_sub(*cost) else { continue };
-                let mut next = State { faults, ..state.clone() };
+                let mut next = State { faults, ..*state };
                 next.intents[row].stand = *stand;
-                add(&mut next.told, *word);
+                next.told.add(*word);
                 out.push((Action(label.clone(), ""), next));
             }
         }
@@ -292,12 +294,6 @@ impl World {
         let turns = Rc::new(turns);
         self.turns.insert((attempt, stand), turns.clone());
         turns
-    }
-}
-
-fn add(set: &mut Vec<Number>, number: Number) {
-    if let Err(place) = set.binary_search(&number) {
-        set.insert(place, number);
     }
 }
 
@@ -344,9 +340,9 @@ impl Model for World {
             payment,
             reservation,
             intents: [Intent::default(); ATTEMPTS],
-            lanes: [vec![], vec![]],
-            loose: vec![],
-            told: vec![],
+            lanes: [Few::default(); 2],
+            loose: Few::default(),
+            told: Few::default(),
             late: false,
             faults: self.setting.faults,
         };

@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use holdfast_domain::payment::{self, Via, Word};
 use holdfast_domain::process::{self, Ask, Command, Fact, GatewayCall, TimerKey, What};
-use holdfast_domain::{Decider, reservation};
+use holdfast_domain::reservation::{self, Capture};
+use holdfast_domain::{Decider, Timestamp};
 
 use super::gateway::{self, Intent, Outcome};
 use super::{
-    Action, BOOKING, Come, Label, State, Step, World, add, now, payment_id, reservation_id, without,
+    Action, BOOKING, Come, Label, State, Step, World, now, payment_id, reservation_id, without,
 };
 use crate::support::interned::Number;
 
@@ -59,7 +60,7 @@ impl World {
             };
             if without::is_asked(self.setting.without, &ask) {
                 let number = self.number(ask);
-                if is_timer { add(loose, number) } else { lane.push(number) }
+                if is_timer { loose.push(number) } else { lane.push(number) }
             }
         }
     }
@@ -136,7 +137,7 @@ impl World {
 
     /// A command to either of the two is judged, and what it asks for takes its place.
     pub(super) fn tell(&mut self, state: &State, command: Number) -> State {
-        let mut next = state.clone();
+        let mut next = *state;
         let step = match self.asks.get(command) {
             Ask::Do(Command::Payment(..)) => {
                 let step = self.pay(state.payment, command);
@@ -154,17 +155,25 @@ impl World {
                 step
             }
         };
-        next.lanes[BOOKING].splice(0..0, step.first.iter().copied());
+        for (place, ask) in step.first.iter().enumerate() {
+            next.lanes[BOOKING].insert(place, *ask);
+        }
         for (lane, asks) in next.lanes.iter_mut().zip(&step.lanes) {
-            lane.extend_from_slice(asks);
+            asks.iter().for_each(|ask| lane.push(*ask));
         }
         for ask in &step.loose {
-            add(&mut next.loose, *ask);
+            next.loose.add(*ask);
         }
         next
     }
 
-    pub(super) fn record(&mut self, attempt: u16, via: Via, word: Word) -> Number {
+    pub(super) fn record(&mut self, attempt: u16, via: Via, mut word: Word) -> Number {
+        if let Word::Authorized { authorization_expires_at, .. } = &mut word
+            && self.setting.policies.capture == Capture::OnCompletion
+        {
+            // Only its timer captures it then: at any time.
+            *authorization_expires_at = Some(Timestamp::from_secs(1_000_000));
+        }
         let gateway_event_id = match via {
             Via::Webhook => {
                 let name = format!("{word:?}");
@@ -183,8 +192,8 @@ impl World {
             Ask::Do(_) => {
                 let next = self.tell(done, ask);
                 if let Some(faults) = done.faults.checked_sub(1) {
-                    let mut again = State { faults, ..next.clone() };
-                    add(&mut again.loose, ask);
+                    let mut again = State { faults, ..next };
+                    again.loose.add(ask);
                     out.push((Action(label.clone(), ", to be repeated"), again));
                 }
                 out.push((Action(label, ""), next));
@@ -241,27 +250,27 @@ impl World {
         let row = self.row_of(ask);
         let comes = self.comes(ask, done.intents[row]);
         if comes.is_empty() {
-            out.push((Action(self.label(ask), " is never answered"), done.clone()));
+            out.push((Action(self.label(ask), " is never answered"), *done));
         }
         for come in comes.iter() {
             let Some(faults) = done.faults.checked_sub(u8::from(come.fault)) else { continue };
-            let mut happened = State { faults, ..done.clone() };
+            let mut happened = State { faults, ..*done };
             happened.intents[row] = come.intent;
             for word in &come.told {
-                add(&mut happened.told, *word);
+                happened.told.add(*word);
             }
-            let mut answered = happened.clone();
+            let mut answered = happened;
             for record in &come.answer {
                 answered = self.tell(&answered, *record);
             }
             if let Some(faults) = happened.faults.checked_sub(1) {
                 let lost = State { faults, ..happened };
-                let mut late = lost.clone();
+                let mut late = lost;
                 for record in &come.answer {
-                    add(&mut late.loose, *record);
+                    late.loose.add(*record);
                 }
-                let mut again = State { faults, ..answered.clone() };
-                add(&mut again.loose, ask);
+                let mut again = State { faults, ..answered };
+                again.loose.add(ask);
                 out.push((Action(come.name.clone(), ", the answer is lost"), lost));
                 out.push((Action(come.name.clone(), ", the answer is late"), late));
                 out.push((Action(come.name.clone(), ", to be repeated"), again));
@@ -285,10 +294,10 @@ impl World {
             let row = self.row_of(*ask);
             for come in self.comes(*ask, state.intents[row]).iter() {
                 let Some(faults) = state.faults.checked_sub(u8::from(come.fault)) else { continue };
-                let mut next = State { faults, ..state.clone() };
+                let mut next = State { faults, ..*state };
                 next.intents[row] = come.intent;
                 for word in &come.told {
-                    add(&mut next.told, *word);
+                    next.told.add(*word);
                 }
                 for record in &come.answer {
                     next = self.tell(&next, *record);

@@ -9,7 +9,7 @@ use std::hash::Hash;
 use super::{Edition, Row, Table, TableError, Tx, Value};
 
 /// How many rows of one table are remembered between two batches.
-const MOST_ROWS: usize = 50_000;
+const MOST_ROWS: usize = 20_000;
 
 /// A row that a table holds. `values` and `read` follow the order of the table's columns.
 pub(crate) trait Stored: Clone + PartialEq + Send + Sync {

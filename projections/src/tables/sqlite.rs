@@ -17,6 +17,8 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(30);
 /// Rows of one multi-row statement, most first, so that few different statements are prepared.
 const CHUNKS: [usize; 3] = [128, 16, 1];
+/// Rows that SQLite's thread may be ahead of the one who reads them: a hall is read in few turns.
+const ROWS_AHEAD: usize = 2_048;
 /// Prepared statements that a connection remembers: a few for each table and edition.
 const STATEMENTS: usize = 512;
 
@@ -40,6 +42,7 @@ impl Home {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY)
             .statement_cache_capacity(STATEMENTS)
+            .row_buffer_size(ROWS_AHEAD)
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .disable_statement_logging();
@@ -255,8 +258,11 @@ fn create_table(table: &Table, name: &str) -> String {
         })
         .collect();
     let key: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
+    // SQLite keeps the comment: whoever asks the file for its tables reads what they hold.
     format!(
-        "CREATE TABLE IF NOT EXISTS {name} (\n{}    PRIMARY KEY ({})\n) STRICT, WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS {name} (\n    -- {}\n{}    PRIMARY KEY ({})\n\
+         ) STRICT, WITHOUT ROWID",
+        table.about,
         columns.concat(),
         key.join(", "),
     )
@@ -336,7 +342,7 @@ mod tests {
         );
         let tables = Projection::ALL.into_iter().flat_map(|it| it.tables().iter().copied());
         for table in tables.chain([&CHECKPOINTS, &REBUILDS, &PARKED]) {
-            text += &format!("\n-- {}\n{};\n", table.about, create_table(table, table.name));
+            text += &format!("\n{};\n", create_table(table, table.name));
             for index in table.indexes {
                 text += &format!("{};\n", create_index(index, index.name, table.name));
             }

@@ -36,7 +36,7 @@ impl Place<'_> {
 }
 
 /// How many reservations' seats are remembered.
-const MOST_OWNERS: usize = 50_000;
+const MOST_OWNERS: usize = 20_000;
 
 impl SeatMaps {
     pub(crate) fn new(edition: Edition) -> Self {

@@ -1,0 +1,13 @@
+//! The doors, tried from outside: a real TCP listener, the real engine and read models over the store
+//! in memory, and a gateway that does as the token says.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod access;
+mod audit;
+mod bounds;
+mod idem;
+mod schema;
+mod sockets;
+mod till;
+mod walk;
+mod world;
