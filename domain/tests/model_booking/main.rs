@@ -18,11 +18,13 @@ mod support;
 
 mod actions;
 mod checks;
+mod customers;
 mod families;
 mod rules;
 mod scenario;
 mod twins;
 mod wishes;
+mod without;
 mod world;
 
 use actions::Step;

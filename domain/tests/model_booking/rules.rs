@@ -1,17 +1,13 @@
 //! The real aggregates and the real booking process, behind tables: each different state, command and
-//! list of asks is decided once and has a number from then on.
-//!
-//! Twins live here: what a twin does without is taken away between the process and the aggregate (a
-//! command is rewritten), between the aggregate and the log (an event is rewritten or dropped), or from
-//! the state; the product's own rules are never touched.
+//! list of asks is decided once and has a number from then on. What twins do without is taken away in
+//! `without.rs`.
 
 use std::rc::Rc;
 
 use holdfast_domain::payment::{self, BackReason};
 use holdfast_domain::process::{Ask, Command, Fact, Process, Refusal, Settings, TimerKey, What};
 use holdfast_domain::reservation::{self, CancelReason, Status};
-use holdfast_domain::seatmap::ReleaseReason;
-use holdfast_domain::{By, Decider, PaymentId, ReservationId, Sku, Timestamp, derive, inventory};
+use holdfast_domain::{Decider, PaymentId, ReservationId, Sku, Timestamp, derive, inventory};
 
 use super::actions::Action;
 use super::scenario::{Rule, Scenario};
@@ -249,82 +245,6 @@ impl Rules {
         self.asks(answer)
     }
 
-    fn answer(&self, command: &Command, refusal: &Refusal) -> Vec<Ask> {
-        let answer = Process::Booking.refused(command, refusal);
-        let Command::Inventory(sku, command) = command else { return answer };
-        match (self.scenario.without, command) {
-            (Some(Rule::CommitHasAnAnswer), inventory::Command::Commit { .. }) => vec![],
-            // Takes everything again at once, and nobody is told.
-            (
-                Some(Rule::RecordClaimLost),
-                &inventory::Command::Commit { reservation_id, epoch },
-            ) => {
-                let epoch = epoch + 1;
-                if epoch > 2 {
-                    return answer;
-                }
-                let again = |sku: &Sku| {
-                    Command::Inventory(
-                        sku.clone(),
-                        inventory::Command::Reacquire {
-                            reservation_id,
-                            qty: 1,
-                            epoch,
-                            period: None,
-                        },
-                    )
-                };
-                let mut steps: Vec<_> = self.skus.iter().map(again).collect();
-                let vehicle_id = None;
-                steps.push(Command::Reservation(
-                    reservation_id,
-                    reservation::Command::RecordFinalized { epoch: 1, vehicle_id },
-                ));
-                vec![Ask::Steps(steps)]
-            }
-            (
-                Some(Rule::RecordClaimLost),
-                &inventory::Command::Reacquire { reservation_id, .. },
-            ) => vec![Ask::Do(Command::Reservation(
-                reservation_id,
-                reservation::Command::Cancel {
-                    by: By::System,
-                    reason: CancelReason::Oversold,
-                    refund: None,
-                },
-            ))],
-            // Releases at once what it had taken before the refusal.
-            (
-                Some(Rule::RecordThenRelease),
-                &inventory::Command::Reacquire { reservation_id, epoch, .. },
-            ) => {
-                let reason = ReleaseReason::LateRejected;
-                let release = |sku: &Sku| {
-                    Ask::Do(Command::Inventory(
-                        sku.clone(),
-                        inventory::Command::Release { reservation_id, epoch, reason },
-                    ))
-                };
-                let taken = self.skus.iter().take_while(|taken| *taken != sku);
-                taken.map(release).chain(answer).collect()
-            }
-            _ => answer,
-        }
-    }
-
-    /// Without all-or-none: steps go on past a refusal once claims are taken again.
-    fn goes_on(&self, command: &Command) -> bool {
-        self.scenario.without == Some(Rule::AllOrNone)
-            && match command {
-                Command::Inventory(_, command) => match command {
-                    inventory::Command::Reacquire { .. } => true,
-                    inventory::Command::Commit { epoch, .. } => *epoch > 1,
-                    _ => false,
-                },
-                _ => false,
-            }
-    }
-
     /// Asks a reservation.
     pub(crate) fn ask_reservation(&mut self, state: N, command: N, now: u8) -> Outcome {
         let key = (Kind::Reservation, state, command, now);
@@ -441,74 +361,6 @@ impl Rules {
         }
         self.outcomes.insert(key, outcome.clone());
         outcome
-    }
-
-    /// What a twin's pool hears instead.
-    fn rewrite(&self, pool: &inventory::State, asked: &mut inventory::Command) {
-        use inventory::Command as C;
-        let Some(without) = self.scenario.without else { return };
-        match asked {
-            C::Release { reservation_id, epoch, reason }
-            | C::Return { reservation_id, epoch, reason } => {
-                let Some(claim) = pool.claim(reservation_id) else { return };
-                match without {
-                    // The reason is a second wall for what is paid; it goes with the epoch.
-                    Rule::EpochOnRelease => {
-                        *epoch = claim.epoch.max(*epoch);
-                        *reason = ReleaseReason::Cancelled;
-                    }
-                    // Only exactly its epoch: what is older is not meant.
-                    Rule::ReleaseOfOlderEpochs if claim.epoch < *epoch => {
-                        *reason = ReleaseReason::Expired;
-                    }
-                    _ => {}
-                }
-            }
-            C::Withdraw { reservation_id, .. } if without == Rule::NamesOfAttempts => {
-                // As if the claim had only one name.
-                if let Some(claim) = pool.claim(reservation_id)
-                    && !claim.is_committed()
-                {
-                    *asked = C::Release {
-                        reservation_id: *reservation_id,
-                        epoch: claim.epoch,
-                        reason: ReleaseReason::Refused,
-                    };
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// What a twin's pool records instead.
-    fn recorded(
-        &self,
-        pool: &inventory::State,
-        event: inventory::Event,
-    ) -> Option<inventory::Event> {
-        use inventory::Event as E;
-        match (self.scenario.without, event) {
-            (Some(Rule::TombstoneWithoutClaim), E::Released { qty: 0, .. }) => None,
-            (
-                Some(Rule::RetryRaisesDeadline),
-                E::HoldExtended { reservation_id, expires_at, epoch, attempt: Some(attempt) },
-            ) => {
-                let known = pool.claim(&reservation_id).and_then(|claim| claim.expires_at());
-                let expires_at = known.unwrap_or(expires_at);
-                Some(E::HoldExtended { reservation_id, expires_at, epoch, attempt: Some(attempt) })
-            }
-            // The claim goes and no fence stays, as a withdrawal does.
-            (
-                Some(Rule::NamesOfAttempts),
-                E::Released { reservation_id, qty, reason: ReleaseReason::Refused, .. },
-            ) => Some(E::Released {
-                reservation_id,
-                qty,
-                reason: ReleaseReason::Refused,
-                epoch: None,
-            }),
-            (_, event) => Some(event),
-        }
     }
 
     /// Takes note of what follows from a fact. Timers alone are set at once.

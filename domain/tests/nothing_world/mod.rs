@@ -1,21 +1,19 @@
 //! A small world around one booking: streams, processes, timers, a gateway with a ledger, a clock.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a world names what it looks for")]
 
+mod furnish;
 mod gateway;
+mod people;
+mod verdict;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use gateway::Gateway;
 use holdfast_domain::process::{Ask, Command, Fact, Process, Refusal, Settings, TimerKey, What};
-use holdfast_domain::reservation::{
-    self, CancelReason, Capture, Channel, Claim, LatePayment, Line, LineKind, OnDecline, Policies,
-    Status,
-};
-use holdfast_domain::seatmap::{self, Category, Plan, Seats, Section};
 use holdfast_domain::{
-    AttemptId, By, Currency, Decider, LimitId, Money, ReservationId, SeatId, SeatMapId, Sku,
-    TicketId, Timestamp, UserId, derive, inventory, limit, payment, ticket,
+    Currency, Decider, LimitId, Money, ReservationId, SeatId, SeatMapId, Sku, TicketId, Timestamp,
+    UserId, derive, inventory, limit, payment, reservation, seatmap, ticket,
 };
 
 /// What the customer does.
@@ -144,114 +142,6 @@ impl World {
         world
     }
 
-    fn furnish(&mut self) {
-        let plan = Plan {
-            name: "Hall".into(),
-            sku: Some(sku("concert")),
-            categories: vec![Category { name: "best".into(), price: eur(4_500) }],
-            sections: vec![Section {
-                name: "A".into(),
-                category: "best".into(),
-                rows: 1,
-                seats_per_row: 2,
-            }],
-        };
-        self.must(Command::SeatMap(hall(), seatmap::Command::Publish { plan }));
-        for (name, qty) in [("concert", 2), ("poster", 1)] {
-            let by = UserId::new("olga").expect("a user");
-            let receive = inventory::Command::Receive { qty, by };
-            self.must(Command::Inventory(sku(name), receive));
-        }
-    }
-
-    /// Limit, pools, seats, then the hold.
-    fn hold(&mut self) {
-        let reservation_id = self.id;
-        let attempt = AttemptId(derive(&["attempt"]));
-        let deadline = self.now.plus(HOLD);
-        let expires_at = deadline.plus(GRACE);
-        let epoch = 1;
-        self.must(Command::Limit(
-            ada_limit(),
-            limit::Command::Take { reservation_id, qty: 2, max: 2, expires_at, epoch, attempt },
-        ));
-        for (name, qty) in [("concert", 2), ("poster", 1)] {
-            let period = None;
-            self.must(Command::Inventory(
-                sku(name),
-                inventory::Command::Hold {
-                    reservation_id,
-                    qty,
-                    expires_at,
-                    epoch,
-                    attempt,
-                    period,
-                },
-            ));
-        }
-        self.must(Command::SeatMap(
-            hall(),
-            seatmap::Command::Attach {
-                reservation_id,
-                user_id: ada(),
-                seats: Seats::Named(seats()),
-                expires_at,
-                epoch,
-                attempt,
-            },
-        ));
-        self.must(Command::Reservation(reservation_id, self.place(deadline)));
-    }
-
-    fn place(&self, deadline: Timestamp) -> reservation::Command {
-        let line = |line_id, kind, name, quantity, price| Line {
-            line_id,
-            kind,
-            sku: Some(sku(name)),
-            quantity,
-            seat_map_id: None,
-            seat_ids: vec![],
-            period: None,
-            vehicle_id: None,
-            unit_price: eur(price),
-        };
-        let pool = |name, quantity, consumed| Claim::Inventory {
-            r#ref: sku(name),
-            quantity,
-            period: None,
-            consumed,
-        };
-        reservation::Command::PlaceHold {
-            user_id: ada(),
-            lines: vec![
-                Line {
-                    seat_map_id: Some(hall()),
-                    seat_ids: seats(),
-                    ..line(1, LineKind::Seat, "concert", 2, 4_500)
-                },
-                line(2, LineKind::Stock, "poster", 1, 900),
-            ],
-            claims: vec![
-                Claim::Limit { r#ref: ada_limit(), quantity: 2, max: 2 },
-                pool("concert", 2, false),
-                pool("poster", 1, true),
-                Claim::SeatMap { r#ref: hall(), seat_ids: seats() },
-            ],
-            hold_expires_at: deadline,
-            absolute_deadline: self.now.plus(reservation::LONGEST_HOLD),
-            channel: Channel::Other,
-            policies: Policies {
-                on_decline: if self.customer.keeps_hold {
-                    OnDecline::KeepHold
-                } else {
-                    OnDecline::Release
-                },
-                late_payment: LatePayment::TryReacquire,
-                capture: Capture::OnConfirm,
-            },
-        }
-    }
-
     // ── one step ──
 
     /// Something happens; the choice says what.
@@ -306,80 +196,6 @@ impl World {
             if let Some((_, process, ask)) = self.timers.remove(&key) {
                 self.again.push_back(Task { process, ask });
             }
-        }
-    }
-
-    fn customers(&mut self) {
-        let customer = self.customer.clone();
-        let attempts = if customer.keeps_hold { 2 } else { 1 };
-        if self.now >= minute(customer.requests_at_minute)
-            && self.requested < attempts
-            && !self.reservation.payment_open
-        {
-            self.request_payment();
-        }
-        if customer.cancels_at_minute.is_some_and(|at| self.now >= minute(at)) && !self.cancelled {
-            self.cancelled = true;
-            let cancel = reservation::Command::Cancel {
-                by: By::Owner(ada()),
-                reason: CancelReason::User,
-                refund: None,
-            };
-            let _ = self.perform(&Command::Reservation(self.id, cancel));
-        }
-        if customer.rival_at_minute.is_some_and(|at| self.now >= minute(at)) && !self.rival_tried {
-            self.rival_tried = true;
-            let lock = seatmap::Command::Lock {
-                lock_id: holdfast_domain::LockId(derive(&["rival"])),
-                user_id: UserId::new("rival").expect("a user"),
-                seats: Seats::Named(seats()[..1].to_vec()),
-                expires_at: self.now.plus(Duration::from_secs(600)),
-            };
-            let _ = self.perform(&Command::SeatMap(hall(), lock));
-        }
-        // The customer's bank: so long after the attempt began.
-        let pays = customer.pays_after_minutes.map(|minutes| Duration::from_secs(60 * minutes));
-        for word in self.gateway.customer(self.now, pays, customer.declined_first) {
-            self.words.push(word);
-        }
-    }
-
-    /// As the engine does it: claims are extended first; if one cannot be, nothing is extended.
-    fn request_payment(&mut self) {
-        let reservation_id = self.id;
-        let until = self.now.plus(EXTENSION);
-        let expires_at = until.plus(GRACE);
-        let epoch = 1;
-        let mut extend_to = None;
-        if self.reservation.hold_expires_at.is_some_and(|deadline| deadline < until) {
-            let pool = inventory::Command::Extend { reservation_id, expires_at, epoch };
-            let all = [
-                Command::Limit(
-                    ada_limit(),
-                    limit::Command::Extend { reservation_id, expires_at, epoch },
-                ),
-                Command::Inventory(sku("concert"), pool.clone()),
-                Command::Inventory(sku("poster"), pool),
-                Command::SeatMap(
-                    hall(),
-                    seatmap::Command::Extend { reservation_id, expires_at, epoch },
-                ),
-            ];
-            if all.iter().all(|extend| self.perform(extend).is_ok()) {
-                extend_to = Some(until);
-            }
-        }
-        let flow = if self.customer.hosted { payment::Flow::Hosted } else { payment::Flow::Direct };
-        let request = reservation::Command::RequestPayment {
-            by: By::Owner(ada()),
-            gateway: "ledger".into(),
-            flow,
-            extend_to,
-        };
-        if self.perform(&Command::Reservation(self.id, request)).is_ok() {
-            self.requested += 1;
-        } else {
-            self.requested = u16::MAX;
         }
     }
 
@@ -525,57 +341,6 @@ impl World {
             self.log.push((now, recorded));
         }
         Ok(())
-    }
-
-    // ── the verdict ──
-
-    pub(crate) fn ended_confirmed(&self) -> bool {
-        self.reservation.status == Status::Confirmed
-    }
-
-    /// What happened, for a failure's message.
-    pub(crate) fn story(&self) -> String {
-        let line = |(at, recorded): &(Timestamp, Recorded)| {
-            let what = match recorded {
-                Recorded::Reservation(_, event, _) => format!("{event:?}"),
-                Recorded::Payment(_, event, _) => format!("{event:?}"),
-                other => format!("{other:?}"),
-            };
-            format!("  {:>5} s  {what}\n", at.since(START).as_secs())
-        };
-        self.log.iter().map(line).collect()
-    }
-
-    /// Either everything is there and paid once, or nothing is.
-    pub(crate) fn verdict(&self) -> Result<(), String> {
-        let reservation = &self.reservation;
-        let id = &self.id;
-        let kept = self.gateway.kept();
-        let live = self.gateway.may_still_charge();
-        let valid = self.tickets.values().filter(|it| it.user_id.is_some() && !it.revoked).count();
-        let limit = self.limit.claim(id).is_some();
-        let quota = self.pools[&sku("concert")].claim(id).map(|claim| claim.is_committed());
-        let poster = self.pools[&sku("poster")].sold(id).is_some();
-        let mine = self.map.seats_of(seatmap::Owner::Reservation(*id)).len();
-        let expected = match reservation.status {
-            Status::Confirmed if reservation.finalized => {
-                (9_900, false, 2, true, Some(true), true, 2)
-            }
-            Status::HoldFailed | Status::HoldExpired | Status::Cancelled => {
-                (0, false, 0, false, None, false, 0)
-            }
-            other => return Err(format!("it hangs in {other:?}")),
-        };
-        let found = (kept, live, valid, limit, quota, poster, mine);
-        if found == expected {
-            Ok(())
-        } else {
-            Err(format!(
-                "{:?}: (kept, live, tickets, limit, quota, poster, seats) is {found:?} and not \
-                 {expected:?}",
-                reservation.status
-            ))
-        }
     }
 }
 

@@ -17,6 +17,8 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(30);
 /// Rows of one multi-row statement, most first, so that few different statements are prepared.
 const CHUNKS: [usize; 3] = [128, 16, 1];
+/// Rows that SQLite's thread may be ahead of the one who reads them: a hall is read in few turns.
+const ROWS_AHEAD: usize = 2_048;
 /// Prepared statements that a connection remembers: a few for each table and edition.
 const STATEMENTS: usize = 512;
 
@@ -40,6 +42,7 @@ impl Home {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY)
             .statement_cache_capacity(STATEMENTS)
+            .row_buffer_size(ROWS_AHEAD)
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory")
             .disable_statement_logging();
