@@ -63,16 +63,36 @@ pub(crate) fn end(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("holdfast: {error:#}");
+            eprintln!("holdfast: {}", told(&error));
             ExitCode::from(code(&error))
         }
     }
+}
+
+/// The whole chain of causes in one line; what a message says already is not said again.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::Context as _;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let io = std::io::Error::other("no such luck");
+        let error = anyhow::Error::from(OpenError::Io(io)).context("the log in there");
+        assert_eq!(told(&error), "the log in there: the log cannot be opened: no such luck");
+    }
 
     #[test]
     fn the_cause_decides_however_it_is_wrapped() {

@@ -177,7 +177,10 @@ async fn down(
     while house.join_next().await.is_some() {}
     reads.close().await;
     side.close().await;
-    key_file.close().await;
+    if store.embedded.is_none() {
+        // Otherwise the two are one file.
+        key_file.close().await;
+    }
     if let Some(embedded) = &store.embedded {
         embedded.close().await;
     }

@@ -221,6 +221,54 @@ async fn a_changed_byte_ends_with_three_and_names_its_place() {
     }
 }
 
+/// The disk fails under the real binary: `strace` makes the writer's sixth sync an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_is_told_as_unknown_and_ends_with_three() {
+    let traced = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
+    if !traced.is_ok_and(|status| status.success()) {
+        eprintln!("strace is not there, or may not trace: not judged");
+        return;
+    }
+    let settings = [("LOG__SEGMENT_BYTES", "1MiB")];
+    let tracer = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        "inject=fdatasync:error=EIO:when=6+",
+    ];
+    let mut house = House::start_under(&tracer, &settings).await;
+    let admin = house.admin();
+    let mut told = Vec::new();
+    for n in 0..8 {
+        let price = json!({ "amountMinor": "1", "currency": "EUR" });
+        let input = json!({ "idempotencyKey": format!("k{n}"), "sku": format!("s{n}"), "name": "n",
+            "kind": "STOCK", "price": price });
+        let query =
+            "mutation($input: CreateItemInput!) { createItem(input: $input) { __typename } }";
+        let body = json!({ "query": query, "variables": { "input": input } }).to_string();
+        let headers = [("content-type", "application/json")];
+        let asked = admin.ask(reqwest::Method::POST, "/graphql", &headers, Some(body.into_bytes()));
+        let Ok(answer) = asked.await else { break };
+        let code = &answer.body["errors"][0]["extensions"]["code"];
+        told.push(code.as_str().unwrap_or("Accepted").to_owned());
+    }
+    assert_eq!(told.first().map(String::as_str), Some("Accepted"), "{told:?}");
+    let unknown = told.iter().filter(|code| *code == "OUTCOME_UNKNOWN").count();
+    assert_eq!(unknown, 1, "{told:?}");
+    let after = told.iter().skip_while(|code| *code != "OUTCOME_UNKNOWN").skip(1);
+    assert!(after.clone().all(|code| code == "UNAVAILABLE"), "{told:?}");
+    assert_eq!(house.wait(Duration::from_secs(15)).code(), Some(3), "{}", house.logs());
+    // A good disk, and what was acknowledged is there.
+    let accepted = told.iter().filter(|code| *code == "Accepted").count();
+    let house = house.again().await;
+    assert!(recorded(&house).await.len() >= accepted);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn read_models_are_rebuilt_from_the_log() {
     let mut house = House::start(&[]).await;

@@ -191,34 +191,32 @@ impl Config {
 
     /// A text, a word, a URL, a directory.
     pub fn text(&self, key: &Key) -> &str {
-        match &self.entry(key).0 {
-            Value::Text(text) => text,
-            other => unreachable!("{} is no text but {other:?}", key.name),
-        }
+        let Value::Text(text) = &self.entry(key).0 else { unreachable!("{} is no text", key.name) };
+        text
     }
 
     /// Several texts.
     pub fn texts(&self, key: &Key) -> &[String] {
-        match &self.entry(key).0 {
-            Value::Texts(texts) => texts,
-            other => unreachable!("{} is no list but {other:?}", key.name),
-        }
+        let Value::Texts(texts) = &self.entry(key).0 else {
+            unreachable!("{} is no list", key.name)
+        };
+        texts
     }
 
     /// A listener.
     pub fn address(&self, key: &Key) -> Option<SocketAddr> {
-        match &self.entry(key).0 {
-            Value::Address(address) => *address,
-            other => unreachable!("{} is no address but {other:?}", key.name),
-        }
+        let Value::Address(address) = &self.entry(key).0 else {
+            unreachable!("{} is no address", key.name)
+        };
+        *address
     }
 
     /// A number.
     pub fn count(&self, key: &Key) -> u64 {
-        match &self.entry(key).0 {
-            Value::Count(count) => *count,
-            other => unreachable!("{} is no number but {other:?}", key.name),
-        }
+        let Value::Count(count) = &self.entry(key).0 else {
+            unreachable!("{} is no number", key.name)
+        };
+        *count
     }
 
     /// A number that its key keeps within 32 bits.
@@ -228,18 +226,18 @@ impl Config {
 
     /// A duration.
     pub fn span(&self, key: &Key) -> Duration {
-        match &self.entry(key).0 {
-            Value::Span(span) => *span,
-            other => unreachable!("{} is no duration but {other:?}", key.name),
-        }
+        let Value::Span(span) = &self.entry(key).0 else {
+            unreachable!("{} is no duration", key.name)
+        };
+        *span
     }
 
     /// Several durations.
     pub fn spans(&self, key: &Key) -> &[Duration] {
-        match &self.entry(key).0 {
-            Value::Spans(spans) => spans,
-            other => unreachable!("{} is no list of durations but {other:?}", key.name),
-        }
+        let Value::Spans(spans) = &self.entry(key).0 else {
+            unreachable!("{} is no list of durations", key.name)
+        };
+        spans
     }
 
     /// The store that is asked for.
@@ -318,13 +316,11 @@ fn read_file(path: &Path) -> Result<Vec<(String, toml::Value)>, String> {
         .map_err(|error| format!("is not TOML: {}", error.to_string().trim_end()))?;
     let mut entries = Vec::new();
     for (name, value) in table {
-        match value {
-            toml::Value::Table(section) => {
-                entries.extend(
-                    section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)),
-                );
-            }
-            value => entries.push((name, value)),
+        if let toml::Value::Table(section) = value {
+            let named = |(key, value)| (format!("{name}.{key}"), value);
+            entries.extend(section.into_iter().map(named));
+        } else {
+            entries.push((name, value));
         }
     }
     Ok(entries)

@@ -49,15 +49,24 @@ impl House {
         let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
         let settings = settings.iter().map(owned).collect();
         let flags = flags.iter().map(ToString::to_string).collect();
-        Self::open(directory, settings, flags).await
+        Self::open(directory, settings, flags, &[]).await
+    }
+
+    /// The same under another program, which runs the binary and ends as it ends.
+    pub(crate) async fn start_under(program: &[&str], settings: &[(&str, &str)]) -> Self {
+        let directory = Arc::new(TempDir::with_prefix("holdfast-test-").expect("a directory"));
+        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        let settings = settings.iter().map(owned).collect();
+        Self::open(directory, settings, Vec::new(), program).await
     }
 
     async fn open(
         directory: Arc<TempDir>,
         settings: Vec<(String, String)>,
         flags: Vec<String>,
+        under: &[&str],
     ) -> Self {
-        let mut command = Self::command_in(directory.path(), &settings);
+        let mut command = Self::command_in(directory.path(), &settings, under);
         command.arg("serve").args(&flags).stdout(Stdio::piped());
         let logs = std::fs::File::options()
             .create(true)
@@ -101,8 +110,15 @@ impl House {
         directory.join("data")
     }
 
-    fn command_in(directory: &Path, settings: &[(String, String)]) -> Command {
-        let mut command = Command::new(binary());
+    fn command_in(directory: &Path, settings: &[(String, String)], under: &[&str]) -> Command {
+        let mut command = match under {
+            [] => Command::new(binary()),
+            [program, args @ ..] => {
+                let mut command = Command::new(program);
+                command.args(args).arg(binary());
+                command
+            }
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("HOLDFAST__") {
                 command.env_remove(name);
@@ -122,7 +138,7 @@ impl House {
 
     /// Another command of the binary, on the same directory.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Self::command_in(self.directory.path(), &self.settings);
+        let mut command = Self::command_in(self.directory.path(), &self.settings, &[]);
         command.args(args);
         command
     }
@@ -200,7 +216,7 @@ impl House {
         let _ = self.child.wait();
         let (directory, settings, flags) =
             (self.directory.clone(), self.settings.clone(), self.flags.clone());
-        Self::open(directory, settings, flags).await
+        Self::open(directory, settings, flags, &[]).await
     }
 }
 

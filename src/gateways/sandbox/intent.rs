@@ -74,7 +74,7 @@ impl Intent {
         if over { Status::Canceled } else { self.status }
     }
 
-    fn authorization_expires_at(&self) -> Timestamp {
+    pub(super) fn authorization_expires_at(&self) -> Timestamp {
         self.authorized_at.unwrap_or(self.created_at).plus(AUTHORIZATION_LASTS)
     }
 
@@ -103,7 +103,7 @@ impl Intent {
         }
     }
 
-    pub(super) fn authorized(&self) -> Word {
+    fn authorized(&self) -> Word {
         Word::Authorized {
             gateway_ref: self.id.clone(),
             approval_code: self.approval_code.clone(),
@@ -120,14 +120,19 @@ impl Intent {
         }
     }
 
-    pub(super) fn declined(&self) -> Word {
-        let (code, decline_code) = match self.method.as_deref() {
+    /// Why it is declined: the code, and the bank's own word.
+    pub(super) fn decline(&self) -> (&'static str, Option<&'static str>) {
+        match self.method.as_deref() {
             None if self.flow == Flow::Direct => ("payment_method_missing", None),
             None => ("card_declined", Some("declined_by_customer")),
             Some("tok_decline") => ("card_declined", Some("insufficient_funds")),
             Some("tok_requires_action") => ("authentication_failed", Some("declined_by_customer")),
             Some(_) => ("invalid_token", Some("unknown_token")),
-        };
+        }
+    }
+
+    fn declined(&self) -> Word {
+        let (code, decline_code) = self.decline();
         Word::Declined {
             code: code.into(),
             decline_code: decline_code.map(Into::into),

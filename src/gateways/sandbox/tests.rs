@@ -121,28 +121,26 @@ fn query(key: &str) -> GatewayCall {
 }
 
 fn only(answer: GatewayAnswer) -> Word {
-    match answer {
-        GatewayAnswer::Said(mut words) if words.len() == 1 => words.remove(0),
-        other => panic!("one word was expected, not {other:?}"),
-    }
+    let GatewayAnswer::Said(mut words) = answer else { panic!("nothing definite: {answer:?}") };
+    assert_eq!(words.len(), 1, "one word was expected: {words:?}");
+    words.remove(0)
 }
 
 fn reference(word: &Word) -> String {
-    match word {
-        Word::Authorized { gateway_ref, .. }
-        | Word::Succeeded { gateway_ref, .. }
-        | Word::Session { gateway_ref, .. } => gateway_ref.clone(),
-        other => panic!("{other:?} has no reference"),
-    }
+    let (Word::Authorized { gateway_ref, .. }
+    | Word::Succeeded { gateway_ref, .. }
+    | Word::Session { gateway_ref, .. }) = word
+    else {
+        panic!("{word:?} has no reference")
+    };
+    gateway_ref.clone()
 }
 
 fn page_of(word: &Word) -> String {
-    match word {
-        Word::Session { redirect_url: Some(url), .. } => {
-            url.rsplit('/').next().expect("a session").to_owned()
-        }
-        other => panic!("{other:?} has no page"),
-    }
+    let Word::Session { redirect_url: Some(url), .. } = word else {
+        panic!("{word:?} has no page")
+    };
+    url.rsplit('/').next().expect("a session").to_owned()
 }
 
 impl House {

@@ -95,16 +95,10 @@ impl Webhook {
     /// Tells how an intent stands.
     pub(super) fn about(intent: &Intent, kind: &str, number: u64, now: Timestamp) -> Self {
         let id = format!("evt_sandbox_{number}_{}", &intent.id[intent.id.len() - 12..]);
-        let authorization_expires_at = match intent.authorized() {
-            Word::Authorized { authorization_expires_at, .. } => authorization_expires_at,
-            _ => None,
-        };
-        let last_payment_error = match (kind, intent.declined()) {
-            ("payment_intent.payment_failed", Word::Declined { code, decline_code, .. }) => {
-                Some(PaymentError { code, decline_code })
-            }
-            _ => None,
-        };
+        let last_payment_error = (kind == "payment_intent.payment_failed").then(|| {
+            let (code, decline_code) = intent.decline();
+            PaymentError { code: code.into(), decline_code: decline_code.map(Into::into) }
+        });
         let status = serde_json::to_value(intent.status).ok();
         let envelope = Envelope {
             id: id.clone(),
@@ -121,7 +115,7 @@ impl Webhook {
                     status: status.and_then(|s| s.as_str().map(Into::into)).unwrap_or_default(),
                     approval_code: intent.approval_code.clone(),
                     last_payment_error,
-                    authorization_expires_at,
+                    authorization_expires_at: Some(intent.authorization_expires_at()),
                     metadata: HashMap::from([
                         ("payment_id".into(), intent.payment_id.to_string()),
                         ("attempt".into(), intent.attempt.to_string()),
