@@ -95,7 +95,7 @@ impl Door {
         if O::HOLDS {
             self.rates.hold(&request.caller.user_id)?;
         }
-        let span = tracing::info_span!("command", operation = O::NAME, phase = O::PHASE);
+        let span = phase_span(O::PHASE, O::NAME);
         let answer = tracing::Instrument::instrument(op.ask(&self.engine, request), span).await;
         match answer {
             Ok(answer) => Ok(answer),
@@ -191,6 +191,16 @@ impl Door {
         let metadata =
             holdfast_schemas::Metadata::decode(&first.metadata).map_err(|e| broken(&e))?;
         Ok(metadata.occurred_at)
+    }
+}
+
+/// A span named as the diagram names its phase (S4-29); the engine's own spans nest in it.
+fn phase_span(phase: &'static str, operation: &'static str) -> tracing::Span {
+    match phase {
+        "1-reserve" => tracing::info_span!("reserve", operation),
+        "3-payment" => tracing::info_span!("payment", operation),
+        "5-compensate" => tracing::info_span!("compensate", operation),
+        _ => tracing::info_span!("operate", operation),
     }
 }
 

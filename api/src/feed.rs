@@ -311,4 +311,46 @@ mod tests {
         assert_eq!(reader.next().await.expect("it comes").event.position, Position(2));
         assert_eq!(reader.next().await.expect("it comes").event.position, Position(4));
     }
+
+    /// Lets the one follower see the log to its end.
+    async fn followed(feed: &Feed, upto: u64) {
+        while feed.join().1 < Position(upto) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_joins_before_looking_misses_nothing() {
+        let (store, feed) = feed(8);
+        drop(feed.join());
+        record(&store, "inventory-a", 1).await;
+        let (mut changes, gone_by) = feed.join();
+        record(&store, "inventory-a", 1).await;
+        // The look: everything up to here is in the picture.
+        let shown = store.head();
+        assert!(shown >= gone_by);
+        record(&store, "inventory-a", 1).await;
+        let mut behind = Vec::new();
+        while behind.last() != Some(&Position(3)) {
+            let batch = changes.recv().await.expect("it comes");
+            behind.extend(batch.iter().map(|fact| fact.event.position).filter(|at| *at > shown));
+        }
+        assert_eq!(behind, [Position(3)]);
+    }
+
+    /// The twin: the other way round, what is recorded between the look and the joining is lost.
+    #[tokio::test]
+    async fn whoever_looks_before_joining_misses_what_comes_between() {
+        let (store, feed) = feed(8);
+        drop(feed.join());
+        record(&store, "inventory-a", 1).await;
+        let shown = store.head();
+        record(&store, "inventory-a", 1).await;
+        followed(&feed, 2).await;
+        let (mut changes, _) = feed.join();
+        record(&store, "inventory-a", 1).await;
+        let batch = changes.recv().await.expect("it comes");
+        let first = batch.iter().map(|fact| fact.event.position).find(|at| *at > shown);
+        assert_eq!(first, Some(Position(3)), "position 2 is in neither");
+    }
 }

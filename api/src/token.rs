@@ -230,9 +230,10 @@ fn verify_with(key: &TokenKey, token: &str, now: Timestamp) -> Result<Claims, To
     rules.validate_aud = false;
     rules.required_spec_claims.clear();
     let body: Body = jsonwebtoken::decode(token, &key.verifying, &rules)
-        .map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::Json(_) => TokenError::Claims,
-            _ => TokenError::Signature,
+        .map_err(|error| {
+            // The signature is checked first: claims that cannot be read were signed by us.
+            let claims = matches!(error.kind(), jsonwebtoken::errors::ErrorKind::Json(_));
+            if claims { TokenError::Claims } else { TokenError::Signature }
         })?
         .claims;
     if body.iss != ISSUER || body.aud != AUDIENCE {

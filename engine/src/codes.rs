@@ -2,7 +2,9 @@
 //! of saying no. The doors map a code to a status; nobody else names one.
 
 use holdfast_domain::process::Refusal as R;
-use holdfast_domain::{inventory, item, limit, notification, payment, reservation, seatmap, ticket};
+use holdfast_domain::{
+    inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+};
 
 use crate::Rejection;
 

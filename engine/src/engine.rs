@@ -1,7 +1,6 @@
 //! The engine as the house sees it: started from its parts, asked by the doors, stopped at the end.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,13 +19,12 @@ use crate::follow::{Index, IndexError};
 use crate::hosted::Hosted;
 use crate::ports::{Clock, Gateway, Ids};
 use crate::runner::{RunnerError, Worker};
+use crate::running::{Running, Tasks};
 use crate::settings::{Protections, Settings};
 use crate::side::{Side, SideError};
 
 /// How many alarms are kept for the health page.
 const ALARMS: usize = 100;
-/// How long stopping waits for what is under way.
-const DRAIN: Duration = Duration::from_secs(10);
 /// How long an unused token of a payment method is kept.
 const TOKENS_LIVE: Duration = Duration::from_secs(24 * 3_600);
 
@@ -57,10 +55,14 @@ pub(crate) struct Core {
     pub(crate) side: Side,
     pub(crate) index: Index,
     gateways: BTreeMap<&'static str, Arc<dyn Gateway>>,
-    workers: RwLock<Vec<Arc<Worker>>>,
-    /// Tasks that end by themselves: lanes, requests that outlive their askers.
+    pub(crate) workers: RwLock<Vec<Arc<Worker>>>,
+    /// Requests that outlive their askers.
     pub(crate) tasks: Tasks,
-    /// Lanes end at their next wait.
+    /// What is performed on account of facts.
+    pub(crate) lanes: Tasks,
+    /// Nothing new is taken up.
+    pub(crate) halt: watch::Sender<bool>,
+    /// What is under way ends at its next wait.
     pub(crate) stop: watch::Sender<bool>,
     alarms: Mutex<VecDeque<(Timestamp, Alarm)>>,
     stirred: watch::Sender<u64>,
@@ -106,39 +108,6 @@ pub enum StartError {
     },
 }
 
-/// The engine's running parts; dropped, they end at once, as in a crash.
-pub struct Running {
-    core: Arc<Core>,
-    parts: JoinSet<(&'static str, Result<(), String>)>,
-    halt: watch::Sender<bool>,
-}
-
-/// Tasks that end by themselves.
-#[derive(Default)]
-pub(crate) struct Tasks(Mutex<JoinSet<()>>);
-
-impl Tasks {
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while set.try_join_next().is_some() {}
-        set.spawn(task);
-    }
-
-    async fn drained(&self) {
-        loop {
-            let mut set = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-            if set.is_empty() {
-                return;
-            }
-            while set.join_next().await.is_some() {}
-        }
-    }
-
-    fn abort(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-    }
-}
-
 impl Engine {
     /// Starts an engine: catches up with the log, then runs processes, timers and reconciliation.
     pub async fn start(parts: Parts) -> Result<(Engine, Running), StartError> {
@@ -168,6 +137,8 @@ impl Engine {
             gateways: gateways.into_iter().map(|gateway| (gateway.name(), gateway)).collect(),
             workers: RwLock::default(),
             tasks: Tasks::default(),
+            lanes: Tasks::default(),
+            halt: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             alarms: Mutex::default(),
             stirred: watch::Sender::new(0),
@@ -175,8 +146,7 @@ impl Engine {
             house,
             side,
         });
-        let mut running =
-            Running { core: core.clone(), parts: JoinSet::new(), halt: watch::Sender::new(false) };
+        let mut running = Running { core: core.clone(), parts: JoinSet::new() };
         running.begin(processes).await?;
         Ok((Engine(core), running))
     }
@@ -316,7 +286,8 @@ impl Core {
             | GatewayCall::Capture { .. }
             | GatewayCall::Refund { .. } => return Ok(None),
         };
-        let Some(command) = self.requested_by(reservation, attempt).await.map_err(|e| e.to_string())?
+        let Some(command) =
+            self.requested_by(reservation, attempt).await.map_err(|e| e.to_string())?
         else {
             return Ok(None);
         };
@@ -332,8 +303,7 @@ impl Core {
         let stream = stream_name::<reservation::State>(&id);
         let events = stream_of(&self.house, &stream).await?;
         let requested = events.iter().find(|event| {
-            let fact =
-                reservation::Event::decode(&event.kind, event.schema_version, &event.data);
+            let fact = reservation::Event::decode(&event.kind, event.schema_version, &event.data);
             matches!(
                 fact,
                 Ok(reservation::Event::PaymentRequested { attempt, .. }) if attempt == wanted
@@ -349,7 +319,7 @@ impl Core {
         }
     }
 
-    async fn reconcile(&self) {
+    pub(crate) async fn reconcile(&self) {
         let Some(worker) = self.worker(Process::Payment.name()) else { return };
         let asked = worker.reconcile(worker.open_payments()).await;
         metrics::gauge!("holdfast_open_payments").set(asked as f64);
@@ -358,7 +328,7 @@ impl Core {
             Some(Reconciled { at: now, asked });
     }
 
-    async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         self.dispatch.evict_idle();
         for worker in self.workers() {
             if let Err(error) = worker.sweep().await {
@@ -370,127 +340,6 @@ impl Core {
         if let Err(error) = self.side.forget_before(retention, now.minus(TOKENS_LIVE)).await {
             tracing::error!(%error, "old answers and keys were not let go");
         }
-    }
-}
-
-impl Running {
-    async fn begin(&mut self, processes: &[Process]) -> Result<(), StartError> {
-        let core = self.core.clone();
-        let head = core.house.store.head();
-        let halt = self.halt.subscribe();
-        let index = core.clone();
-        self.part("follower", async move { index.index.run(halt).await });
-        while !core.index.seen(head, Duration::from_millis(50)).await {
-            if let Some(Ok((_, Err(why)))) = self.parts.try_join_next() {
-                return Err(StartError::Index(why));
-            }
-        }
-        core.index.load_letters(&core.dispatch).await;
-        let mut workers = Vec::new();
-        for process in processes {
-            workers.push(Worker::load(core.clone(), *process).await?);
-        }
-        *core.workers.write().unwrap_or_else(PoisonError::into_inner) = workers.clone();
-        for worker in workers {
-            let (follow, write) = (self.halt.subscribe(), self.halt.subscribe());
-            self.part(worker.process.name(), worker.clone().follow(follow));
-            self.part("progress", worker.write_down(write));
-        }
-        self.every("timers", core.house.settings.tick, tick);
-        self.every("sweep", core.house.settings.sweep, async |core: Arc<Core>| core.sweep().await);
-        let reconciling = core.clone();
-        core.tasks.spawn(async move {
-            reconciling.reconcile().await;
-            reconciling.retry_webhooks().await;
-        });
-        let hourly = core.house.settings.reconcile;
-        self.every("reconciliation", hourly, async |core: Arc<Core>| core.reconcile().await);
-        Ok(())
-    }
-
-    fn part<E: std::fmt::Display>(
-        &mut self,
-        name: &'static str,
-        part: impl Future<Output = Result<(), E>> + Send + 'static,
-    ) {
-        self.parts.spawn(async move { (name, part.await.map_err(|error| error.to_string())) });
-    }
-
-    /// Something that is done again and again.
-    fn every<F>(
-        &mut self,
-        name: &'static str,
-        span: Duration,
-        work: impl Fn(Arc<Core>) -> F + Send + Sync + 'static,
-    ) where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let core = self.core.clone();
-        let mut halt = self.halt.subscribe();
-        self.part(name, async move {
-            loop {
-                // The wait begins before the work: a clock that is moved meanwhile is not missed.
-                let wait = core.house.clock.sleep(span);
-                tokio::select! {
-                    () = wait => {}
-                    _ = halt.wait_for(|halt| *halt) => return Ok::<(), RunnerError>(()),
-                }
-                work(core.clone()).await;
-            }
-        });
-    }
-
-    /// Ends when a part of the engine has died, with its name; never while all is well.
-    pub async fn failed(&mut self) -> String {
-        match self.parts.join_next().await {
-            Some(Ok((name, Ok(())))) => format!("{name}: ended"),
-            Some(Ok((name, Err(why)))) => format!("{name}: {why}"),
-            Some(Err(error)) => format!("a part of the engine panicked: {error}"),
-            None => "nothing is running".into(),
-        }
-    }
-
-    /// Stops: takes nothing new up, finishes what is under way (10 s at most), writes progress down.
-    pub async fn stop(mut self) {
-        self.halt.send_replace(true);
-        let core = self.core.clone();
-        let drained = async {
-            while self.parts.join_next().await.is_some() {}
-            core.tasks.drained().await;
-        };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!("something is still under way; it goes on after the next start");
-        }
-        core.stop.send_replace(true);
-        for worker in core.workers() {
-            worker.save().await;
-        }
-        core.side.flush().await;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.halt.send_replace(true);
-        self.core.stop.send_replace(true);
-        self.core.tasks.abort();
-        // The workers hold the core and the core holds them.
-        self.core.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// Fires what is due, batch after batch and process after process, so that none starves another.
-async fn tick(core: Arc<Core>) {
-    loop {
-        let now = core.now();
-        let mut more = false;
-        for worker in core.workers() {
-            more |= worker.fire(now).await;
-        }
-        if !more {
-            return;
-        }
-        tokio::task::yield_now().await;
     }
 }
 

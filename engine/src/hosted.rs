@@ -19,7 +19,9 @@ use crate::Rejection;
 use crate::dispatch::{AllSlots, Slots};
 
 /// A decider that the engine can load, dispatch to, and read.
-pub trait Hosted: Decider<Id: std::str::FromStr, Event: StoredEvent + Serialize + DeserializeOwned> {
+pub trait Hosted:
+    Decider<Id: std::str::FromStr, Event: StoredEvent + Serialize + DeserializeOwned>
+{
     /// Its streams in memory.
     #[doc(hidden)]
     fn slots(all: &AllSlots) -> &Slots<Self>;
@@ -53,7 +55,14 @@ pub struct HostedEvent<E>(pub E);
 
 impl<E> DomainEvent for HostedEvent<E>
 where
-    E: StoredEvent + Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug + Send + Sync,
+    E: StoredEvent
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + PartialEq
+        + std::fmt::Debug
+        + Send
+        + Sync,
 {
     fn event_type(&self) -> String {
         self.0.kind().into()

@@ -22,6 +22,7 @@ pub mod letters;
 pub mod ports;
 mod request;
 mod runner;
+mod running;
 mod services;
 mod settings;
 pub mod side;
@@ -30,7 +31,7 @@ mod tests;
 
 pub use codes::refusal_code;
 pub use dispatch::{AsOf, Loaded};
-pub use engine::{Engine, Parts, Reconciled, Running, StartError};
+pub use engine::{Engine, Parts, Reconciled, StartError};
 pub use health::{ConsumerHealth, Health};
 pub use hosted::{Asked, Hosted, HostedAggregate, HostedEvent};
 pub use ids::{SeededIds, SystemIds};
@@ -38,4 +39,5 @@ pub use request::{
     Caller, CheckIn, Done, LineRequest, LockSeats, Locked, PaymentAnswer, PaymentOutcome,
     Rejection, Request, ReservationAnswer, StartPayment,
 };
+pub use running::Running;
 pub use settings::Settings;

@@ -49,7 +49,11 @@ pub(crate) async fn post(
                 .map(|request| run(&graphql, &who, &highest, &traceparent, request));
             futures::future::join_all(runs).await
         }
-        request => {
+        request @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Object(_)) => {
             let answer = run(&graphql, &who, &highest, &traceparent, request).await;
             return respond(status(&answer), &answer, &highest);
         }
@@ -65,7 +69,10 @@ async fn run(
     request: Value,
 ) -> Answer {
     match prepare(&graphql.door, request) {
-        Ok(request) => {
+        Ok(mut request) => {
+            if only_reads(&mut request) {
+                graphql.door.fresh().await;
+            }
             let request =
                 graphql.with_data(request, who).data(highest.clone()).data(traceparent.clone());
             finished(graphql.schema.execute(request).await)

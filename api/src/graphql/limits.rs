@@ -172,11 +172,7 @@ mod tests {
     }
 
     fn nested(depth: usize) -> String {
-        format!(
-            "{}a{}",
-            "{ a ".repeat(depth - 1).replacen("{ a ", "{ a ", 1) + "{ ",
-            " }".repeat(depth)
-        )
+        format!("{}a{}", "{ a ".repeat(depth - 1) + "{ ", " }".repeat(depth))
     }
 
     #[test]

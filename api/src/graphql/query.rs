@@ -28,7 +28,6 @@ const SEARCH: Duration = Duration::from_millis(1_500);
 
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID"))]
-#[expect(clippy::large_enum_variant, reason = "one of them exists at a time, for one answer")]
 pub(crate) enum Node {
     Item(Item),
     SeatMap(SeatMap),

@@ -156,7 +156,6 @@ pub(crate) struct ReservationSuccess {
 }
 
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one of them exists at a time, for one answer")]
 pub(crate) enum CreateReservationResult {
     Success(ReservationSuccess),
     OutOfStock(OutOfStock),
@@ -166,7 +165,6 @@ pub(crate) enum CreateReservationResult {
 }
 
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one of them exists at a time, for one answer")]
 pub(crate) enum ReservationResult {
     Success(ReservationSuccess),
     HoldExpired(HoldExpired),
@@ -210,7 +208,6 @@ pub(crate) struct CheckInSuccess {
 }
 
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one of them exists at a time, for one answer")]
 pub(crate) enum CheckInResult {
     Success(CheckInSuccess),
     Refused(Refused),

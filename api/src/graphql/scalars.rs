@@ -11,7 +11,7 @@ pub(crate) struct DateTime(pub(crate) Timestamp);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
-        text.parse().map(Self).map_err(|error| InputValueError::custom(error))
+        text.parse().map(Self).map_err(InputValueError::custom)
     }
 
     fn to_value(&self) -> Value {
@@ -29,7 +29,12 @@ impl ScalarType for Position {
         let number = match &value {
             Value::String(text) => position(text),
             Value::Number(number) => number.as_u64().map(holdfast_store::Position),
-            _ => return Err(InputValueError::expected_type(value)),
+            Value::Null
+            | Value::Boolean(_)
+            | Value::Binary(_)
+            | Value::Enum(_)
+            | Value::List(_)
+            | Value::Object(_) => return Err(InputValueError::expected_type(value)),
         };
         number.map(Self).ok_or_else(|| InputValueError::custom("a position is a decimal number"))
     }

@@ -199,7 +199,10 @@ impl Attempt<'_> {
         let id = self.id;
         let got = self.engine.look::<seatmap::State, _>(map, move |state| {
             let seats = state.seats_of(Owner::Reservation(id));
-            seats.into_iter().filter_map(|seat| Some((seat.clone(), state.price_of(&seat)?))).collect()
+            seats
+                .into_iter()
+                .filter_map(|seat| Some((seat.clone(), state.price_of(&seat)?)))
+                .collect()
         });
         got.await
     }

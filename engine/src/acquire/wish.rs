@@ -275,7 +275,7 @@ struct Found {
 /// Why the lines of a map cannot be met.
 enum No {
     Refused(seatmap::Refusal),
-    NoMap,
+    Missing,
     Invalid(&'static str),
 }
 
@@ -288,7 +288,7 @@ impl No {
                 as_of,
                 suggested: Vec::new(),
             },
-            Self::NoMap => Rejection::NotFound("seat map"),
+            Self::Missing => Rejection::NotFound("seat map"),
             Self::Invalid(why) => Rejection::InvalidInput(why.into()),
         }
     }
@@ -300,7 +300,7 @@ fn together(
     (id, user): (ReservationId, &UserId),
     now: Timestamp,
 ) -> Result<Found, No> {
-    let sku = state.plan().ok_or(No::NoMap)?.sku.clone();
+    let sku = state.plan().ok_or(No::Missing)?.sku.clone();
     let found = |seats, count: usize, chosen| Found {
         wanted: WantedSeats { seats, sku: sku.clone(), chosen },
         count: u32::try_from(count).unwrap_or(u32::MAX),
@@ -318,9 +318,7 @@ fn together(
         }
         [Part::Lock(lock)] => Ok(found(Seats::OfLock(*lock), mine.len(), false)),
         [Part::Named(seats)] => Ok(found(Seats::Named(seats.clone()), seats.len(), false)),
-        [Part::Best(pick)] => {
-            Ok(found(Seats::Best(pick.clone()), pick.quantity as usize, false))
-        }
+        [Part::Best(pick)] => Ok(found(Seats::Best(pick.clone()), pick.quantity as usize, false)),
         _ if !mine.is_empty() => {
             let count = mine.len();
             Ok(found(Seats::Named(mine), count, false))
@@ -343,7 +341,9 @@ fn together(
             all.sort();
             all.dedup();
             if all.len() < wanted {
-                return Err(No::Invalid("lines of one map overlap; ask for those seats in one line"));
+                return Err(No::Invalid(
+                    "lines of one map overlap; ask for those seats in one line",
+                ));
             }
             let count = all.len();
             Ok(found(Seats::Named(all), count, chosen))

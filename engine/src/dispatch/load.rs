@@ -65,7 +65,8 @@ impl<D: Hosted> Hot<D> {
 
     fn take_in(&mut self, event: &RecordedEvent) -> Result<(), Rejection> {
         self.aggregate.0.evolve(&decode::<D>(event)?);
-        let metadata = Metadata::decode(&event.metadata).map_err(|error| unreadable(event, &error))?;
+        let metadata =
+            Metadata::decode(&event.metadata).map_err(|error| unreadable(event, &error))?;
         self.memory.load(
             metadata.command_id,
             metadata.fingerprint,

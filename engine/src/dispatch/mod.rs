@@ -34,8 +34,8 @@ use crate::ports::Ids;
 use crate::settings::{Protections, Settings};
 
 pub(crate) use context::{Context, FIRST_EPOCH};
-pub(crate) use load::{command_of, fold, stream_of};
 pub use load::{AsOf, Loaded};
+pub(crate) use load::{command_of, fold, stream_of};
 pub(crate) use slot::{Failure, Recording, View};
 pub(crate) use slots::Slots;
 

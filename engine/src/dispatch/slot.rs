@@ -293,7 +293,8 @@ impl<D: Hosted> Slot<D> {
             tokio::time::sleep(Duration::from_millis(jitter)).await;
         }
         let stream = stream_name::<D>(&self.id);
-        let busy = Rejection::Unavailable(format!("others were faster at {stream}, again and again"));
+        let busy =
+            Rejection::Unavailable(format!("others were faster at {stream}, again and again"));
         refuse_all(orders, &busy);
         None
     }
@@ -369,7 +370,8 @@ impl<D: Hosted> Slot<D> {
         if let Err(refusal) = hot.aggregate.handle(asked, &(), &sink).await {
             return Verdict::Refused(refusal);
         }
-        let decided: Vec<D::Event> = sink.collect().await.into_iter().map(|event| event.0).collect();
+        let decided: Vec<D::Event> =
+            sink.collect().await.into_iter().map(|event| event.0).collect();
         if decided.is_empty() {
             return Verdict::AlreadySo;
         }

@@ -57,13 +57,14 @@ impl Keys {
         fingerprint: &str,
     ) -> Result<Option<KeyRow>, Rejection> {
         let fresh = self.fresh().get(&command_id).cloned();
-        let row = match fresh {
-            Some(row) => Some(row),
+        let (row, answered) = match fresh {
+            Some(row) => (Some(row), None),
             None => self.side.key(command_id).await.map_err(unavailable)?,
         };
         let first = match &row {
             Some(row) => Some(row.fingerprint.clone()),
-            None => self.side.answer(command_id).await.map(|answer| answer.fingerprint),
+            None => answered
+                .or_else(|| self.side.fresh_answer(command_id).map(|it| it.fingerprint.clone())),
         };
         if first.is_some_and(|first| first != fingerprint) {
             return Err(Rejection::KeyReused);

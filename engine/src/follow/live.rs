@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use holdfast_domain::{
-    LockId, ReservationId, SeatMapId, Timestamp, UserId, reservation, seatmap,
-};
+use holdfast_domain::{LockId, ReservationId, SeatMapId, Timestamp, UserId, reservation, seatmap};
 use holdfast_schemas::{AnyEvent, decode_any};
 use holdfast_store::RecordedEvent;
 

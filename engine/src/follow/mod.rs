@@ -13,7 +13,7 @@ use holdfast_domain::process::Process;
 use holdfast_domain::{Decider, Timestamp};
 use holdfast_schemas::{DeadLetterEvent, Metadata, StoredEvent};
 use holdfast_store::{EventStore, Filter, Position, RecordedEvent, Subscription};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::dispatch::{Dispatch, House};
 use crate::engine::OpenLetters;
@@ -28,6 +28,8 @@ pub(crate) use live::LiveHolds;
 const CONSUMER: &str = "keys";
 /// The checkpoint is written at the latest after so many positions without a key.
 const SPARSE: u64 = 4_096;
+/// How many pages may wait to be written down.
+const QUEUE: usize = 64;
 
 /// What the follower keeps.
 pub(crate) struct Index {
@@ -92,8 +94,7 @@ impl Index {
         if event.stream.category() != letters::State::CATEGORY {
             return;
         }
-        let decoded =
-            DeadLetterEvent::decode(&event.kind, event.schema_version, &event.data);
+        let decoded = DeadLetterEvent::decode(&event.kind, event.schema_version, &event.data);
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
         let open = letters.entry(event.stream.key().to_owned()).or_default();
         match decoded {
@@ -103,14 +104,25 @@ impl Index {
         }
     }
 
-    /// Follows the log until it is stopped.
-    pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) -> Result<(), IndexError> {
+    /// Follows the log until it is stopped. Keys are written down beside it: a request that waits for
+    /// the follower does not wait for the side file.
+    pub(crate) async fn run(&self, stop: watch::Receiver<bool>) -> Result<(), IndexError> {
         let written = self.side.checkpoint(CONSUMER).await?;
+        let (queue, rows) = mpsc::channel(QUEUE);
+        tokio::try_join!(self.follow(written, queue, stop), self.write(written, rows))?;
+        Ok(())
+    }
+
+    async fn follow(
+        &self,
+        written: Position,
+        queue: mpsc::Sender<(Vec<KeyRow>, Position)>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), IndexError> {
         let since = self.house.now().minus(self.house.settings.absolute_cap * 2);
         let recent = first_since(&*self.house.store, since).await?;
         let from = written.next().min(recent);
         let mut log = Subscription::new(self.house.store.clone(), from, Filter::All);
-        let mut checkpoint = written;
         self.position.send_replace(Position(from.0 - 1));
         loop {
             let (events, upto) = tokio::select! {
@@ -128,12 +140,34 @@ impl Index {
             self.keys.note(&rows);
             self.position.send_replace(upto);
             self.bells.ring(&events);
+            if queue.send((rows, upto)).await.is_err() {
+                // The writer has ended; it says why.
+                return Ok(());
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        written: Position,
+        mut queue: mpsc::Receiver<(Vec<KeyRow>, Position)>,
+    ) -> Result<(), IndexError> {
+        let mut checkpoint = written;
+        let mut pages = Vec::with_capacity(QUEUE);
+        while queue.recv_many(&mut pages, QUEUE).await > 0 {
+            let mut upto = checkpoint;
+            let mut rows = Vec::new();
+            for (keys, position) in pages.drain(..) {
+                rows.extend(keys);
+                upto = upto.max(position);
+            }
             if !rows.is_empty() || upto.0 > checkpoint.0 + SPARSE {
                 self.side.save_keys(CONSUMER, &rows, upto).await?;
                 self.keys.written(upto);
                 checkpoint = upto;
             }
         }
+        Ok(())
     }
 }
 

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use holdfast_domain::process::{Ask, Fact, Process, Settings, What};
-use holdfast_domain::{
-    PaymentId, ReservationId, Timestamp, payment, process, reservation,
-};
+use holdfast_domain::{PaymentId, ReservationId, Timestamp, payment, process, reservation};
 use holdfast_schemas::{AnyEvent, StoredEvent, decode_any};
 use holdfast_store::{Direction, ReadError, RecordedEvent, StreamId};
 

@@ -88,11 +88,8 @@ impl Worker {
     pub(crate) async fn load(core: Arc<Core>, process: Process) -> Result<Arc<Self>, RunnerError> {
         let position = core.side.checkpoint(process.name()).await?;
         let rows = core.side.timers(process.name()).await?;
-        let open = if process == Process::Payment {
-            core.side.open_payments().await?
-        } else {
-            Vec::new()
-        };
+        let open =
+            if process == Process::Payment { core.side.open_payments().await? } else { Vec::new() };
         let worker = Arc::new(Self {
             process,
             lanes: Mutex::default(),
@@ -183,7 +180,7 @@ impl Worker {
         if self.lanes().push(&lane, job) {
             let worker = self.clone();
             let mut stop = self.core.stop.subscribe();
-            self.core.tasks.spawn(async move {
+            self.core.lanes.spawn(async move {
                 tokio::select! {
                     () = worker.run_lane(&lane) => {}
                     _ = stop.wait_for(|stop| *stop) => {}
@@ -270,7 +267,10 @@ impl Worker {
     }
 
     /// Asks again about every payment that is not at rest.
-    pub(crate) async fn reconcile(self: &Arc<Self>, open: Vec<holdfast_domain::PaymentId>) -> usize {
+    pub(crate) async fn reconcile(
+        self: &Arc<Self>,
+        open: Vec<holdfast_domain::PaymentId>,
+    ) -> usize {
         let now = self.core.house.now().micros().to_string();
         let mut asked = 0;
         for payment in open {
@@ -331,9 +331,13 @@ impl Worker {
 
     /// Whether it has looked at everything and nothing is under way but what waits for the clock.
     pub(crate) fn is_quiet(&self) -> bool {
-        let looked = self.progress().looked() >= self.core.house.store.head();
+        self.progress().looked() >= self.core.house.store.head() && self.is_idle()
+    }
+
+    /// Whether nothing is under way but what waits for the clock.
+    pub(crate) fn is_idle(&self) -> bool {
         let busy = self.lanes().len();
-        looked && busy <= self.backing_off.load(Ordering::Acquire)
+        busy <= self.backing_off.load(Ordering::Acquire)
     }
 
     fn stirred(&self) {

@@ -77,7 +77,8 @@ impl Worker {
                     lane: Some(lane.to_owned()),
                 };
                 let first_failed_at = self.core.house.now();
-                let trouble = Trouble { ask: None, error: error.clone(), attempts: 1, first_failed_at };
+                let trouble =
+                    Trouble { ask: None, error: error.clone(), attempts: 1, first_failed_at };
                 self.park(id, &cause, Some(lane), trouble).await;
             }
             Work::Fired(row) => {
@@ -127,9 +128,8 @@ impl Worker {
         let mut attempts = 0;
         loop {
             let tried = AssertUnwindSafe(self.try_ask(ask, id, cause)).catch_unwind().await;
-            let panicked = |_| {
-                Err(Failure { text: "performing it panicked".into(), parks_lane: true })
-            };
+            let panicked =
+                |_| Err(Failure { text: "performing it panicked".into(), parks_lane: true });
             let Err(failure) = tried.unwrap_or_else(panicked) else { return };
             attempts += 1;
             let since = *first_failed_at.get_or_insert_with(|| self.core.house.now());
@@ -232,7 +232,12 @@ impl Worker {
     }
 
     /// Calls the gateway and records what it says.
-    async fn call(self: &Arc<Self>, call: &GatewayCall, id: Uuid, cause: &Cause) -> Result<(), Failure> {
+    async fn call(
+        self: &Arc<Self>,
+        call: &GatewayCall,
+        id: Uuid,
+        cause: &Cause,
+    ) -> Result<(), Failure> {
         let trouble = |text: String| Failure { text, parks_lane: true };
         let (payment_id, attempt) = about(call);
         let asked = call.clone();
@@ -246,7 +251,8 @@ impl Worker {
             return Ok(());
         }
         let call = self.by_age(call, cause);
-        let gateway = self.core.gateway(gateway_of(&call)).map_err(|error| trouble(error.to_string()))?;
+        let gateway =
+            self.core.gateway(gateway_of(&call)).map_err(|error| trouble(error.to_string()))?;
         let method = self.core.method_of(payment_id, attempt, &call).await.map_err(&trouble)?;
         let token = method.as_ref().map(|(_, token)| token.as_str());
         let started = self.core.house.clock.monotonic();
@@ -261,7 +267,8 @@ impl Worker {
             .record(took.as_secs_f64());
         match answer {
             GatewayAnswer::Said(words) => {
-                let via = if matches!(call, GatewayCall::Query { .. }) { Via::Poll } else { Via::Sync };
+                let via =
+                    if matches!(call, GatewayCall::Query { .. }) { Via::Poll } else { Via::Sync };
                 for word in words {
                     // By its content: a gateway that says something new later is heard again.
                     let content = serde_json::to_string(&word).expect("words are plain data");

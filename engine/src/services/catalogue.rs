@@ -53,7 +53,8 @@ impl Engine {
             match self.kind_of(&sku).await? {
                 // Their total is the number of vehicles in service (DOMAIN.md C.5).
                 item::Kind::VehicleClass => Err(Rejection::InvalidInput(
-                    "a vehicle class has as many as there are vehicles in service; register one".into(),
+                    "a vehicle class has as many as there are vehicles in service; register one"
+                        .into(),
                 )),
                 item::Kind::Stock | item::Kind::Ticket => {
                     self.one_command::<inventory::State>(request, sku, command).await
@@ -107,8 +108,7 @@ impl Engine {
                 self.attach_to_item(request, &sku, &id).await?;
             }
             let context = Context::of(request);
-            let recording =
-                self.record::<seatmap::State>(request, &id, command, context).await?;
+            let recording = self.record::<seatmap::State>(request, &id, command, context).await?;
             Ok(Done { position: recording.position, replayed: recording.replayed })
         };
         self.noted(request, stream, work).await
@@ -122,7 +122,10 @@ impl Engine {
     ) -> Result<(), Rejection> {
         let (now, asked, map) = (self.now(), command.clone(), id.clone());
         let judged = self.0.dispatch.look::<seatmap::State, _>(id, move |view| {
-            view.state.decide(&map, &asked, now).map(drop).map_err(|refusal| (refusal, view.position))
+            view.state
+                .decide(&map, &asked, now)
+                .map(drop)
+                .map_err(|refusal| (refusal, view.position))
         });
         judged.await?.map_err(|(refusal, as_of)| Rejection::Refused {
             refusal: Box::new(refusal.into()),

@@ -48,8 +48,7 @@ impl Engine {
         let state = self.own_reservation(&request.caller.by, &id).await?;
         let extend_to = self.extend_claims(request, &id, &state).await?;
         // Without a token the customer pays on the gateway's own page.
-        let flow =
-            if wish.hosted || wish.method.is_none() { Flow::Hosted } else { Flow::Direct };
+        let flow = if wish.hosted || wish.method.is_none() { Flow::Hosted } else { Flow::Direct };
         let command_id = request.command_id();
         let token = wish.method.filter(|_| flow == Flow::Direct);
         if let Some(token) = &token {
@@ -228,8 +227,7 @@ impl Engine {
         };
         for word in words {
             let content = serde_json::to_string(&word).expect("words are plain data");
-            let context =
-                Context::step(request, &["word", &content]).about(Some(reservation_id));
+            let context = Context::step(request, &["word", &content]).about(Some(reservation_id));
             let record =
                 payment::Command::Record { attempt, via: Via::Poll, gateway_event_id: None, word };
             let recorded =
@@ -283,12 +281,7 @@ impl Engine {
 }
 
 /// Named by the deadline too: the same request, made again after a refusal, asks for a later one.
-fn extension(
-    request: &Request,
-    resource: &str,
-    id: &ReservationId,
-    until: Timestamp,
-) -> Context {
+fn extension(request: &Request, resource: &str, id: &ReservationId, until: Timestamp) -> Context {
     Context::step(request, &["extend", resource, &until.micros().to_string()]).about(Some(*id))
 }
 

@@ -43,9 +43,10 @@ impl Engine {
         id: &ReservationId,
     ) -> Result<Option<Done>, Rejection> {
         let command_id = request.command_id();
-        let known = self.0.dispatch.look::<reservation::State, _>(id, move |view| {
-            view.recorded(&command_id).cloned()
-        });
+        let known = self
+            .0
+            .dispatch
+            .look::<reservation::State, _>(id, move |view| view.recorded(&command_id).cloned());
         let Some(recorded) = known.await? else { return Ok(None) };
         if recorded.fingerprint.as_deref() != Some(request.fingerprint.as_str()) {
             return Err(Rejection::KeyReused);
@@ -103,7 +104,8 @@ impl Engine {
         let state = self.own_reservation(&by, &id).await?;
         let now = self.now();
         let new_expires_at = now.plus(self.settings().hold_ttl).min(state.absolute_deadline);
-        if state.hold_expires_at.is_some_and(|deadline| now < deadline && deadline < new_expires_at) {
+        if state.hold_expires_at.is_some_and(|deadline| now < deadline && deadline < new_expires_at)
+        {
             let held = self.hold_claims_until(request, &id, &state, new_expires_at).await;
             held.map_err(|failed: Failed| failed.rejection(&id.to_string()))?;
         }

@@ -41,7 +41,11 @@ impl Engine {
         // and records that it ignored it (D5).
         let context = Context {
             actor: Actor::gateway(gateway),
-            ..Context::system(gateway, self.0.house.ids.fresh(), Some(heard.gateway_event_id.clone()))
+            ..Context::system(
+                gateway,
+                self.0.house.ids.fresh(),
+                Some(heard.gateway_event_id.clone()),
+            )
         };
         let recorded =
             self.0.dispatch.order::<payment::State>(&payment_id, record.clone(), context).await;
@@ -54,7 +58,9 @@ impl Engine {
                 tracing::warn!(gateway, payment = %payment_id, %refusal, "a webhook was refused");
                 Ok(())
             }
-            Err(Failed::Rejected(rejection)) => Err(WebhookError::Unavailable(rejection.to_string())),
+            Err(Failed::Rejected(rejection)) => {
+                Err(WebhookError::Unavailable(rejection.to_string()))
+            }
         }
     }
 
@@ -81,15 +87,12 @@ impl Engine {
         let webhooks = WEBHOOKS.to_owned();
         let fresh = self.0.house.ids.fresh();
         let context = Context::system(WEBHOOKS, fresh, Some(event.to_owned()));
-        let parked =
-            self.0.dispatch.order::<letters::State>(&webhooks, park, context).await;
-        let parked = parked.map_err(|failed| {
-            WebhookError::Unavailable(failed.rejection(WEBHOOKS).to_string())
-        })?;
+        let parked = self.0.dispatch.order::<letters::State>(&webhooks, park, context).await;
+        let parked = parked
+            .map_err(|failed| WebhookError::Unavailable(failed.rejection(WEBHOOKS).to_string()))?;
         if !parked.events.is_empty() {
-            let letter = self.look::<letters::State, _>(&webhooks, move |state| {
-                state.letters.get(&id).cloned()
-            });
+            let letter = self
+                .look::<letters::State, _>(&webhooks, move |state| state.letters.get(&id).cloned());
             if let Ok(Some(letter)) = letter.await {
                 self.0.clone().retry_webhook(id, letter);
             }
@@ -102,8 +105,8 @@ impl Core {
     /// Tells a word again that was put aside: at once when an operator asks, else after each wait.
     pub(crate) fn retry_webhook(self: Arc<Self>, id: Uuid, letter: Letter) {
         let core = self.clone();
-        let mut halt = self.stop.subscribe();
-        self.tasks.spawn(async move {
+        let mut halt = self.halt.subscribe();
+        self.lanes.spawn(async move {
             tokio::select! {
                 () = core.tell_again(id, &letter) => {}
                 _ = halt.wait_for(|halt| *halt) => {}
@@ -154,8 +157,7 @@ impl Core {
         let context = Context::system(WEBHOOKS, self.house.ids.fresh(), None);
         let webhooks = WEBHOOKS.to_owned();
         let settle = letters::Command::Settle { id };
-        let settled =
-            self.dispatch.order::<letters::State>(&webhooks, settle, context).await;
+        let settled = self.dispatch.order::<letters::State>(&webhooks, settle, context).await;
         if let Err(failed) = settled {
             tracing::error!(letter = %id, ?failed, "told, but not recorded as settled");
         }

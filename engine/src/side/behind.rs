@@ -86,13 +86,15 @@ impl Behind {
 }
 
 impl Side {
+    /// An answer that is on its way to the file.
+    pub(crate) fn fresh_answer(&self, command_id: Uuid) -> Option<Arc<StoredAnswer>> {
+        let fresh = self.behind.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.get(&command_id).cloned()
+    }
+
     /// What was answered under that command's key.
     pub async fn answer(&self, command_id: Uuid) -> Option<StoredAnswer> {
-        let fresh = {
-            let fresh = self.behind.fresh.lock().unwrap_or_else(PoisonError::into_inner);
-            fresh.get(&command_id).cloned()
-        };
-        if let Some(answer) = fresh {
+        if let Some(answer) = self.fresh_answer(command_id) {
             return Some(StoredAnswer::clone(&answer));
         }
         match stored_answer(&self.behind.read, command_id).await {

@@ -82,7 +82,9 @@ impl Side {
                     key,
                     due: Timestamp::from_micros(due),
                     lane,
-                    event_id: event_id.parse().map_err(|e: uuid::Error| unreadable(e.to_string()))?,
+                    event_id: event_id
+                        .parse()
+                        .map_err(|e: uuid::Error| unreadable(e.to_string()))?,
                     ask: serde_json::from_str(&ask).map_err(|e| unreadable(e.to_string()))?,
                 })
             })
@@ -176,23 +178,42 @@ impl Side {
         Ok(())
     }
 
-    /// What a command's key is bound by.
-    pub(crate) async fn key(&self, command_id: Uuid) -> Result<Option<KeyRow>, SideError> {
-        let row: Option<(String, String, i64, i64, i64, i64)> = sqlx::query_as(
-            "SELECT fingerprint, stream, first, last, position, at FROM keys WHERE command_id = ?",
+    /// What a command's key is bound by: what it recorded, and the fingerprint of what was answered.
+    pub(crate) async fn key(
+        &self,
+        command_id: Uuid,
+    ) -> Result<(Option<KeyRow>, Option<String>), SideError> {
+        type Row = (
+            Option<String>,
+            Option<String>,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+            Option<String>,
+        );
+        let row: Row = sqlx::query_as(
+            "SELECT k.fingerprint, k.stream, k.first, k.last, k.position, k.at, a.fingerprint
+             FROM (SELECT ? AS id)
+             LEFT JOIN keys k ON k.command_id = id LEFT JOIN answers a ON a.command_id = id",
         )
         .bind(blob(command_id))
-        .fetch_optional(&self.read)
+        .fetch_one(&self.read)
         .await?;
-        Ok(row.map(|(fingerprint, stream, first, last, position, at)| KeyRow {
+        let (Some(fingerprint), Some(stream), first, last, position, at, answered) = row else {
+            return Ok((None, row.6));
+        };
+        let number = |value: Option<i64>| unsigned(value.unwrap_or_default());
+        let key = KeyRow {
             command_id,
             fingerprint,
             stream,
-            first: unsigned(first),
-            last: unsigned(last),
-            position: Position(unsigned(position)),
-            at: Timestamp::from_micros(at),
-        }))
+            first: number(first),
+            last: number(last),
+            position: Position(number(position)),
+            at: Timestamp::from_micros(at.unwrap_or_default()),
+        };
+        Ok((Some(key), answered))
     }
 }
 

@@ -13,12 +13,14 @@ impl Side {
         token: &str,
         now: Timestamp,
     ) -> Result<(), SideError> {
-        sqlx::query("INSERT OR IGNORE INTO payment_methods (command_id, token, at) VALUES (?, ?, ?)")
-            .bind(blob(command_id))
-            .bind(token)
-            .bind(now.micros())
-            .execute(&self.write)
-            .await?;
+        sqlx::query(
+            "INSERT OR IGNORE INTO payment_methods (command_id, token, at) VALUES (?, ?, ?)",
+        )
+        .bind(blob(command_id))
+        .bind(token)
+        .bind(now.micros())
+        .execute(&self.write)
+        .await?;
         Ok(())
     }
 

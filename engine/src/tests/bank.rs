@@ -169,13 +169,10 @@ impl Bank {
                 };
                 (Standing::Open, GatewayAnswer::Said(vec![session]))
             }
-            Some("approve") => (
-                Standing::Authorized,
-                GatewayAnswer::Said(vec![authorized(id.0, id.1, amount)]),
-            ),
-            Some("decline") => {
-                (Standing::Declined, GatewayAnswer::Said(vec![declined()]))
+            Some("approve") => {
+                (Standing::Authorized, GatewayAnswer::Said(vec![authorized(id.0, id.1, amount)]))
             }
+            Some("decline") => (Standing::Declined, GatewayAnswer::Said(vec![declined()])),
             Some("timeout") => (Standing::Authorized, GatewayAnswer::Unknown("no answer".into())),
             Some("late") => {
                 let session = Word::Session {

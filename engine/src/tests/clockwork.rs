@@ -39,7 +39,9 @@ async fn sleep_wake() {
     world.shirts(1_000).await;
     let mut ids = Vec::new();
     for n in 0..200 {
-        ids.push(world.reserve("ann", &n.to_string(), vec![some(SHIRT, 1)]).await.expect("free").id);
+        ids.push(
+            world.reserve("ann", &n.to_string(), vec![some(SHIRT, 1)]).await.expect("free").id,
+        );
     }
     // The machine sleeps for hours: every timer is late.
     world.pass(secs(6 * 3_600)).await;
@@ -126,7 +128,8 @@ async fn sweep_and_lazy() {
     world.quiet().await;
     // Nobody's timer has fired yet: past the deadline and its grace the next taker gets the seat.
     world.sim.advance(TTL + secs(61));
-    let bob = world.reserve("bob", "1", seats(&["L-1-1"])).await.expect("free to the next taker").id;
+    let bob =
+        world.reserve("bob", "1", seats(&["L-1-1"])).await.expect("free to the next taker").id;
     world.pass(secs(61)).await;
     let kinds = world.kinds_of::<reservation::State>(&id).await;
     assert_eq!(kinds, ["reservation.hold-created", "reservation.hold-expired"], "once");

@@ -18,10 +18,15 @@ async fn idem_matrix() {
     let again = world.reserve("ann", "k", seats(&["L-1-1"])).await.expect("replayed");
     assert!(again.done.replayed && !first.done.replayed);
     assert_eq!((first.id, first.done.position), (again.id, again.done.position));
-    let changed = Request { fingerprint: "other".into(), ..request("ann", "createReservation", "k") };
+    let changed =
+        Request { fingerprint: "other".into(), ..request("ann", "createReservation", "k") };
     let reused = world
         .engine
-        .create_reservation(&changed, seats(&["L-1-2"]), holdfast_domain::reservation::Channel::Rest)
+        .create_reservation(
+            &changed,
+            seats(&["L-1-2"]),
+            holdfast_domain::reservation::Channel::Rest,
+        )
         .await;
     assert_eq!(reused.expect_err("another body").code(), "IDEMPOTENCY_KEY_REUSED");
     let other = world.reserve("bob", "k", seats(&["L-1-2"])).await.expect("keys are each caller's");
@@ -33,7 +38,10 @@ async fn idem_matrix() {
     assert_eq!(told.seat_ids, locked.seat_ids);
     assert_eq!(told.expires_at, locked.expires_at);
     assert!(told.done.replayed);
-    assert_eq!(world.map().await.seats_of(holdfast_domain::seatmap::Owner::Lock(locked.lock_id)), []);
+    assert_eq!(
+        world.map().await.seats_of(holdfast_domain::seatmap::Owner::Lock(locked.lock_id)),
+        []
+    );
 }
 
 #[tokio::test]
@@ -45,7 +53,8 @@ async fn the_first_request_of_a_key_is_still_running() {
     let running = tokio::spawn(async move {
         engine.receive_stock(&operator("receiveStock", "slow"), sku(SHIRT), 7).await
     });
-    while !world.engine.core().index.keys.is_running(operator("receiveStock", "slow").command_id()) {
+    while !world.engine.core().index.keys.is_running(operator("receiveStock", "slow").command_id())
+    {
         tokio::task::yield_now().await;
     }
     let request = operator("receiveStock", "slow");
@@ -204,4 +213,54 @@ async fn the_events_say_who_and_why() {
     let metadata = holdfast_schemas::Metadata::decode(&held.metadata).expect("readable");
     assert_eq!((held.kind.as_str(), metadata.correlation_id), ("inventory.held", Some(about)));
     assert_eq!(metadata.actor.to_string(), "user:ann");
+}
+
+#[tokio::test]
+async fn an_append_whose_answer_was_lost_is_found_again_and_counts_once() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    world.quiet().await;
+    world.store.lose_answers(2);
+    let made = world.reserve("ann", "1", vec![some(SHIRT, 2)]).await.expect("recorded");
+    assert_eq!(
+        world.kinds(&format!("reservation-{}", made.id)).await,
+        ["reservation.hold-created"]
+    );
+    assert_eq!(world.pool(SHIRT).await.held(), 2);
+    assert_eq!(world.kinds("inventory-shirt").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_booking_needs_no_more_memory_than_a_few_streams() {
+    let few = crate::Settings { hot_streams: 1, ..settings() };
+    let world = World::with(few, Protections::default()).await;
+    world.open_the_hall(100, Some(9)).await;
+    for n in 1..=9 {
+        let seat = format!("L-1-{n}");
+        let made = world.reserve("ann", &seat, seats(&[&seat])).await.expect("free");
+        let paid = world.pay("ann", &seat, made.id, "approve").await.expect("in time");
+        assert_eq!(paid.reservation.status, Status::Confirmed);
+    }
+    world.quiet().await;
+    assert_eq!(world.map().await.counts().booked, 9);
+}
+
+#[tokio::test]
+async fn a_reservation_is_told_as_it_was() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    let made = world.reserve("ann", "1", vec![some(SHIRT, 2)]).await.expect("free");
+    world.cancel("ann", "2", made.id).await.expect("hers");
+    let then = crate::AsOf::Position(made.done.position);
+    let state = world
+        .engine
+        .load_as_of::<holdfast_domain::reservation::State>(&made.id, then)
+        .await
+        .expect("readable")
+        .expect("it was there");
+    assert_eq!(state.state.status, Status::Hold);
+    let before = crate::AsOf::Position(holdfast_store::Position(1));
+    let none =
+        world.engine.load_as_of::<holdfast_domain::reservation::State>(&made.id, before).await;
+    assert!(none.expect("readable").is_none());
 }

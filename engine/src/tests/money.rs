@@ -28,7 +28,8 @@ async fn a_booking_goes_from_hold_to_tickets() {
     let world = World::new().await;
     world.open_the_hall(10, Some(4)).await;
     let locked = world.lock("ann", "1", &["L-1-1", "L-1-2"]).await.expect("free");
-    let made = world.reserve("ann", "2", super::world::of_lock(locked.lock_id)).await.expect("hers");
+    let made =
+        world.reserve("ann", "2", super::world::of_lock(locked.lock_id)).await.expect("hers");
     assert_eq!(made.state.status, Status::Hold);
     assert_eq!(made.state.total, Some(eur(2 * PRICE)));
     let paid = world.pay("ann", "3", made.id, "approve").await.expect("in time");
@@ -267,7 +268,8 @@ async fn a_payment_answers_pending_after_the_set_time() {
     let request = request("ann", "startPayment", "2");
     let waiting = tokio::spawn(async move { engine.start_payment(&request, wish).await });
     let mut head = world.log.watch_head();
-    while world.payment(id.payment_id()).await.attempt(1).is_none_or(|it| it.gateway_ref.is_none()) {
+    while world.payment(id.payment_id()).await.attempt(1).is_none_or(|it| it.gateway_ref.is_none())
+    {
         head.changed().await.expect("the log lives");
     }
     while !waiting.is_finished() {
@@ -587,4 +589,20 @@ async fn another_customers_reservation_and_payment_are_not_there() {
     let refused = world.engine.confirm_payment(&request, id.payment_id()).await;
     assert_eq!(refused.expect_err("not his").code(), "NOT_FOUND");
     assert_eq!(world.bank.tokens(), [None], "no token of bob's went anywhere");
+}
+
+#[tokio::test]
+async fn a_word_that_was_put_aside_survives_a_restart() {
+    let mut world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let id = held(&world, "ann", "1", "L-1-1").await;
+    let payment_id = id.payment_id();
+    let word = paid(payment_id, 1, eur(PRICE));
+    let notice = Notice { id: "evt_early".into(), payment_id, attempt: 1, word };
+    world.notice(&notice).await.expect("put aside");
+    world.restart().await;
+    world.pay_and_leave("ann", "2", id, "late").await;
+    world.bank.pay(payment_id, 1);
+    world.pass(secs(2)).await;
+    assert_eq!(world.status(id).await, Status::Confirmed);
 }

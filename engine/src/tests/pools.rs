@@ -381,3 +381,19 @@ async fn a_blocked_seat_is_not_for_sale() {
     assert_eq!(refused.code(), "NOT_FOR_SALE");
     assert_eq!(world.map().await.seat(&seat[0]).expect("a seat").status, SeatStatus::Blocked);
 }
+
+/// D37, the engine's part.
+#[tokio::test]
+async fn read_your_writes() {
+    let world = World::new().await;
+    world.shirts(1).await;
+    let held = world.reserve("ann", "1", vec![some(SHIRT, 1)]).await.expect("the last one");
+    let refused = world.reserve("bob", "1", vec![some(SHIRT, 1)]).await.expect_err("gone");
+    let Rejection::Refused { refusal, as_of, target, .. } = refused else { panic!("refused") };
+    let left = holdfast_domain::inventory::Refusal::OutOfStock { requested: 1, available: 0 };
+    assert_eq!((*refusal, target.as_str()), (left.into(), SHIRT), "what is left just now");
+    assert!(as_of >= held.done.position, "and as of when");
+    // The answer's position is that of the event: who waits for it sees its effect.
+    let events = world.events(&format!("reservation-{}", held.id)).await;
+    assert_eq!(events[0].position, held.done.position);
+}

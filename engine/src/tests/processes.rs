@@ -102,7 +102,11 @@ async fn a_redriven_letter_is_done_under_its_own_name_and_settled() {
     world.pass(secs(2)).await;
     world.pass(secs(3)).await;
     world.pass(secs(6)).await;
-    assert_eq!(world.kinds("deadletter-payment").await, ["deadletter.parked"], "after 1, 2 and 4 s");
+    assert_eq!(
+        world.kinds("deadletter-payment").await,
+        ["deadletter.parked"],
+        "after 1, 2 and 4 s"
+    );
     let letter = letter_of(&world, "payment").await;
     world.bank.be_silent_on_voids(0);
     for round in 0..2 {
@@ -181,4 +185,46 @@ async fn a_slow_gateway_holds_up_nobody_else() {
     world.bank.hurry();
     let paid = paying.await.expect("no panic").expect("at last");
     assert_eq!(paid.reservation.status, Status::Confirmed);
+}
+
+/// D39
+#[tokio::test]
+async fn mail_down() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.quiet().await;
+    world.store.refuse(Some("notification.requested"));
+    world.pay("ann", "2", ann, "approve").await.expect("a notice is no part of a booking");
+    for _ in 0..4 {
+        world.pass(secs(10)).await;
+    }
+    assert_eq!(world.status(ann).await, Status::Confirmed);
+    assert!(world.reservation(ann).await.finalized);
+    assert_eq!(world.kinds("deadletter-notices").await, ["deadletter.parked"]);
+    world.store.refuse(None);
+    let letter = letter_of(&world, "notices").await;
+    world.engine.redrive(&operator("redriveDeadLetter", "1"), letter).await.expect("parked");
+    world.quiet().await;
+    let health = world.engine.health();
+    let notices = health.consumers.iter().find(|it| it.name == "notices").expect("listed");
+    assert_eq!((notices.dead_letters, notices.parked_lanes), (0, 0), "and those behind it");
+}
+
+#[tokio::test]
+async fn stopping_waits_for_nobody_who_only_waits_to_try_again() {
+    let mut world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    world.bank.be_silent_on_voids(9);
+    world.pay_with("ann", "2", ann, None).await.expect("a page");
+    world.cancel("ann", "3", ann).await.expect("hers");
+    world.quiet().await;
+    let started = std::time::Instant::now();
+    world.stop().await;
+    assert!(started.elapsed() < secs(5), "it did not wait for the retry");
+    world.bank.be_silent_on_voids(0);
+    world.restart().await;
+    world.quiet().await;
+    assert_eq!(world.bank.alive(), 0, "done after the start");
 }

@@ -46,6 +46,10 @@ pub(super) struct Mortal {
     died: watch::Sender<bool>,
     /// Appends fail with this while set, and nothing is recorded.
     full: AtomicBool,
+    /// How many appends are recorded while their answer is lost.
+    lost_answers: AtomicI64,
+    /// Appends of this kind of event are refused while it is set.
+    refused: watch::Sender<Option<&'static str>>,
     /// Appends of this kind of event wait while it is set.
     stalled: watch::Sender<Option<&'static str>>,
 }
@@ -63,6 +67,8 @@ impl Mortal {
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
             full: AtomicBool::new(false),
+            lost_answers: AtomicI64::new(0),
+            refused: watch::Sender::new(None),
             stalled: watch::Sender::new(None),
         })
     }
@@ -78,6 +84,16 @@ impl Mortal {
     /// Appends with an event of that kind wait from now on; none: they go on.
     pub(super) fn stall(&self, kind: Option<&'static str>) {
         self.stalled.send_replace(kind);
+    }
+
+    /// Appends with an event of that kind are refused from now on; none: they are taken.
+    pub(super) fn refuse(&self, kind: Option<&'static str>) {
+        self.refused.send_replace(kind);
+    }
+
+    /// The next appends are recorded, and their answers are lost on the way.
+    pub(super) fn lose_answers(&self, count: i64) {
+        self.lost_answers.store(count, Ordering::SeqCst);
     }
 
     pub(super) async fn died(&self) {
@@ -105,7 +121,11 @@ impl EventStore for Mortal {
         if self.full.load(Ordering::SeqCst) {
             return Err(AppendError::Full);
         }
-        let of = |kind: &str| batches.iter().flat_map(|batch| &batch.events).any(|e| e.kind == kind);
+        let of =
+            |kind: &str| batches.iter().flat_map(|batch| &batch.events).any(|e| e.kind == kind);
+        if self.refused.borrow().is_some_and(of) {
+            return Err(AppendError::Full);
+        }
         let mut stalled = self.stalled.subscribe();
         let _ = stalled.wait_for(|kind| !kind.is_some_and(of)).await;
         let last = self.left.fetch_sub(1, Ordering::SeqCst) == 0;
@@ -115,6 +135,9 @@ impl EventStore for Mortal {
         let outcome = self.inner.append(batches).await;
         if last {
             self.die().await;
+        }
+        if self.lost_answers.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(AppendError::Unknown("the connection broke".into()));
         }
         outcome
     }
@@ -184,8 +207,7 @@ impl World {
         let store = Mortal::immortal(log.clone());
         let side = Side::in_memory().await.expect("memory");
         let bank = Arc::new(Bank::new());
-        let (engine, running) =
-            start(&sim, &store, &bank, &side, &settings, protections, 1).await;
+        let (engine, running) = start(&sim, &store, &bank, &side, &settings, protections, 1).await;
         Self {
             sim,
             log,
@@ -203,6 +225,13 @@ impl World {
     /// The process dies and is started again; the log is as it is.
     pub(super) async fn restart(&mut self) {
         self.restart_on(Mortal::immortal(self.log.clone())).await;
+    }
+
+    /// The process ends in good order.
+    pub(super) async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
     }
 
     /// The same, and what is derived in the side file is lost with it.
@@ -260,9 +289,12 @@ impl World {
             }
             self.engine.quiet().await;
             let now = self.engine.now();
-            let due = self.engine.health().consumers.iter().any(|consumer| {
-                consumer.next_due.is_some_and(|due| due <= now)
-            });
+            let due = self
+                .engine
+                .health()
+                .consumers
+                .iter()
+                .any(|consumer| consumer.next_due.is_some_and(|due| due <= now));
             if !due {
                 return;
             }
@@ -320,8 +352,14 @@ impl World {
         self.stock(SHIRT, quantity).await;
     }
 
-    pub(super) async fn lock(&self, who: &str, key: &str, seats: &[&str]) -> Result<Locked, Rejection> {
-        let wish = LockSeats { seat_map_id: hall(), seats: Seats::Named(ids(seats)), suggest: false };
+    pub(super) async fn lock(
+        &self,
+        who: &str,
+        key: &str,
+        seats: &[&str],
+    ) -> Result<Locked, Rejection> {
+        let wish =
+            LockSeats { seat_map_id: hall(), seats: Seats::Named(ids(seats)), suggest: false };
         self.engine.lock_seats(&request(who, "lockSeats", key), wish).await
     }
 
@@ -380,7 +418,10 @@ impl World {
         let waiting = tokio::spawn(async move { engine.start_payment(&request, wish).await });
         let payment = reservation.payment_id();
         let mut head = self.log.watch_head();
-        while self.engine.look::<payment::State, _>(&payment, |state| state.attempts.is_empty()).await
+        while self
+            .engine
+            .look::<payment::State, _>(&payment, |state| state.attempts.is_empty())
+            .await
             == Ok(true)
         {
             head.changed().await.expect("the log lives");
@@ -478,7 +519,10 @@ pub(super) fn request(who: &str, operation: &'static str, key: &str) -> Request 
 
 pub(super) fn operator(operation: &'static str, key: &str) -> Request {
     let by = By::Operator(user("olga"));
-    Request { caller: Caller { by, ..request("olga", operation, key).caller }, ..request("olga", operation, key) }
+    Request {
+        caller: Caller { by, ..request("olga", operation, key).caller },
+        ..request("olga", operation, key)
+    }
 }
 
 pub(super) fn user(name: &str) -> UserId {
