@@ -20,12 +20,14 @@ use support::{Answer, Hall, House, Person, publish_hall};
 
 /// Connections that are open at once.
 const CONNECTIONS: usize = 64;
+/// How many people share a connection, one after another.
+const PEOPLE: usize = 100;
 /// How long one round lasts.
 const ROUND: Duration = Duration::from_secs(4);
 /// How many rounds are run; the median counts.
 const ROUNDS: usize = 5;
-/// Rows of the hall, and seats in each: 100,000, the most that a map may have.
-const ROWS: u32 = 500;
+/// Rows of the hall of each round, and seats in each: more than a round locks.
+const ROWS: u32 = 200;
 const SEATS: u32 = 200;
 
 /// What came of one round.
@@ -41,44 +43,53 @@ enum Door {
     GraphQl,
 }
 
-async fn lock(person: &Person, door: Door, seat: usize) -> bool {
+async fn lock(person: &Person, door: Door, hall: &str, seat: usize) -> bool {
     let (row, number) = (seat / SEATS as usize + 1, seat % SEATS as usize + 1);
     let seat = format!("A-{row}-{number}");
     match door {
         Door::Rest => {
-            let body = json!({ "seatMapId": "hall", "seatIds": [seat] });
+            let body = json!({ "seatMapId": hall, "seatIds": [seat] });
             person.post("/api/v1/seats/lock", body).await.status == 200
         }
         Door::GraphQl => {
             let query = "mutation($input: LockSeatsInput!) { lockSeats(input: $input) { \
                          ... on LockSeatsSuccess { lock { lockId expiresAt } position } } }";
-            let key = format!("bench-{seat}");
-            let input = json!({ "idempotencyKey": key, "seatMapId": "hall", "seatIds": [seat] });
+            let key = format!("{hall}-{seat}");
+            let input = json!({ "idempotencyKey": key, "seatMapId": hall, "seatIds": [seat] });
             let Answer { body, .. } = person.graphql(query, json!({ "input": input })).await;
             body["data"]["lockSeats"]["lock"]["lockId"].is_string()
         }
     }
 }
 
-/// Every client locks one free seat after another.
-async fn round(house: &House, door: Door, next: &Arc<AtomicUsize>) -> Round {
+/// Every client locks one free seat of a hall after another.
+async fn round(house: &House, door: Door, hall: &str) -> Round {
+    let next = Arc::new(AtomicUsize::new(0));
+    // Nobody holds more than a few seats: an on-sale is many people, not sixty-four greedy ones.
+    let crowds: Vec<Vec<Person>> = (0..CONNECTIONS)
+        .map(|n| (0..PEOPLE).map(|m| house.customer(&format!("user-{n}-{m}"))).collect())
+        .collect();
     let began = Instant::now();
-    let clients = (0..CONNECTIONS).map(|n| {
-        let (person, next) = (house.customer(&format!("user-{n}")), next.clone());
-        tokio::spawn(async move {
+    let mut clients = Vec::new();
+    for crowd in crowds {
+        let (next, hall) = (next.clone(), hall.to_owned());
+        clients.push(tokio::spawn(async move {
             let mut took = Vec::new();
-            while began.elapsed() < ROUND {
+            for person in crowd.iter().cycle() {
+                if began.elapsed() >= ROUND {
+                    break;
+                }
                 let seat = next.fetch_add(1, Ordering::Relaxed);
                 assert!(seat < (ROWS * SEATS) as usize, "the hall is too small for this machine");
                 let asked = Instant::now();
-                assert!(lock(&person, door, seat).await, "seat {seat} was free");
+                assert!(lock(person, door, &hall, seat).await, "seat {seat} was free");
                 took.push(asked.elapsed());
             }
             took
-        })
-    });
+        }));
+    }
     let mut took: Vec<Duration> = Vec::new();
-    for client in clients.collect::<Vec<_>>() {
+    for client in clients {
         took.extend(client.await.expect("the client ends"));
     }
     let per_second = took.len() as f64 / began.elapsed().as_secs_f64();
@@ -108,19 +119,22 @@ async fn main() {
     }
     let settings = [("HOLDS__SEAT_LOCK_TTL", "1h"), ("LIMITS__LIVE_HOLDS_PER_CUSTOMER", "100000")];
     let house = House::start(&settings).await;
-    publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: ROWS, seats: SEATS }).await;
-    let next = Arc::new(AtomicUsize::new(0));
     println!(
         "| {CONNECTIONS} connections | a second (median of {ROUNDS}) | p50 | p99 |\n|---|---|---|---|"
     );
     for (what, door) in
         [("seat locks over REST", Door::Rest), ("seat locks over GraphQL", Door::GraphQl)]
     {
-        // The first round warms up and is not counted.
-        round(&house, door, &next).await;
         let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            rounds.push(round(&house, door, &next).await);
+        for n in 0..=ROUNDS {
+            let hall = format!("{}-{n}", if door == Door::Rest { "rest" } else { "graphql" });
+            let plan = Hall { id: &hall, sku: None, rows: ROWS, seats: SEATS };
+            publish_hall(&house.admin(), plan).await;
+            let round = round(&house, door, &hall).await;
+            // The first round warms up and is not counted.
+            if n > 0 {
+                rounds.push(round);
+            }
         }
         tell(what, &median(rounds));
     }
