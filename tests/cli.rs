@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -269,6 +270,72 @@ async fn a_failed_sync_is_told_as_unknown_and_ends_with_three() {
     assert!(recorded(&house).await.len() >= accepted);
 }
 
+/// A log that is whole, and tells that one seat was given to two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_business_rule_is_named_with_its_place_and_ends_with_one() {
+    use holdfast_domain::seatmap::Event;
+    use holdfast_domain::{LockId, SeatId, UserId, derive};
+    use holdfast_schemas::{Actor, Metadata, StoredEvent as _};
+    use holdfast_store::embedded::{Embedded, Options};
+    use holdfast_store::{EventStore as _, Expected, NewEvent, StreamAppend, StreamId};
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Embedded::open(directory.path(), Options::default()).expect("a new log");
+    for user in ["ada", "bob"] {
+        let event = Event::SeatsLocked {
+            lock_id: Some(LockId(derive(&["lock", user]))),
+            reservation_id: None,
+            user_id: UserId::new(user).expect("a name"),
+            seat_ids: vec![SeatId::new("A-1-1").expect("a seat")],
+            expires_at: Some("2100-01-01T00:00:00Z".parse().expect("a moment")),
+            epoch: 1,
+            attempt: None,
+        };
+        let metadata = Metadata {
+            occurred_at: "2026-11-21T12:00:00Z".parse().expect("a moment"),
+            command_id: derive(&["command", user]),
+            actor: Actor::user(user),
+            tenant_id: "main".into(),
+            correlation_id: None,
+            causation_id: None,
+            idempotency_key: None,
+            fingerprint: None,
+            traceparent: None,
+        };
+        let event = NewEvent {
+            id: derive(&["event", user]),
+            kind: event.kind().into(),
+            schema_version: event.schema_version(),
+            metadata: metadata.encode().into(),
+            data: event.encode().into(),
+        };
+        let stream = StreamId::new("seatmap-hall");
+        let batch = StreamAppend { stream, expected: Expected::Any, events: vec![event] };
+        store.append(vec![batch]).await.expect("recorded");
+    }
+    store.close().await;
+    let output = run_in(directory.path(), &["verify", "--data-dir", "."], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("OFFENCE: segment 0000000001.seg, offset "), "{text}");
+    assert!(text.contains("position 2: map hall: seat A-1-1 was given to lock"), "{text}");
+    let output = run_in(directory.path(), &["verify", "--quick", "--data-dir", "."], &[]);
+    assert_eq!(output.status.code(), Some(0), "the log itself is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_memory_leaves_no_log() {
+    let mut house = House::start(&[("STORE", "memory:")]).await;
+    publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
+    let ada = house.customer("ada");
+    let body = json!({ "seatMapId": "hall", "seatIds": ["A-1-1"] });
+    let booked = ada.post("/api/v1/bookings", body).await.expect(201);
+    let pay = json!({ "order_id": booked.text_of("/bookingId"), "payment_method": "tok_approve" });
+    ada.post("/payments/confirm", pay).await.expect(200);
+    assert_eq!(house.stop().code(), Some(0));
+    assert!(!house.data().join("log").exists() && !house.data().join("read.sqlite").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn read_models_are_rebuilt_from_the_log() {
     let mut house = House::start(&[]).await;
@@ -339,7 +406,19 @@ async fn a_demo_is_loaded_once() {
 async fn both_polite_signals_end_with_zero() {
     for signal in ["TERM", "INT"] {
         let mut house = House::start(&[]).await;
+        publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 1, seats: 5 }).await;
+        house.stranger().get("/health/ready").await.expect(200);
+        // Somebody watches, and somebody follows the log: neither keeps the server up.
+        let mut watching = seats_socket(&house.stranger(), "hall").await;
+        watching.next().await.expect("a snapshot");
+        let auditor = house.auditor();
+        let following = tokio::spawn(async move {
+            let follow = auditor.ask(reqwest::Method::GET, "/events?follow=true", &[], None);
+            let _ = follow.await;
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
         kill(house.pid(), signal);
-        assert_eq!(house.wait(Duration::from_secs(12)).code(), Some(0), "SIG{signal}");
+        assert_eq!(house.wait(Duration::from_secs(5)).code(), Some(0), "SIG{signal}");
+        following.await.expect("the follower is let go");
     }
 }

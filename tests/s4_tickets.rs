@@ -326,6 +326,32 @@ fn signed(body: &str) -> String {
     format!("t={t},v1={}", data_encoding::HEXLOWER.encode(&mac))
 }
 
+// S4-12
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_asks_for_an_action_goes_on_when_the_customer_has_done_it() {
+    let house = with_show(&[]).await;
+    let ada = house.customer("ada");
+    for (decision, status) in [("approve", "CONFIRMED"), ("decline", "HOLD_FAILED")] {
+        let id = order(&ada, json!({ "ticket_id": "party", "qty": 1 })).await.expect(201);
+        let id = id.text_of("/order_id");
+        let answer = confirm(&ada, &id, "tok_requires_action").await.expect(202);
+        let page = answer.text_of("/next_action/url");
+        // Another site cannot press the button with the customer's browser.
+        let forged = [("origin", "https://elsewhere.example"), ("sec-fetch-site", "cross-site")];
+        let path = format!("{page}/{decision}");
+        let pressed = house.stranger().ask(reqwest::Method::POST, &path, &forged, None).await;
+        pressed.expect("the door answers").expect(403);
+        stands(&ada, &id, "AWAITING_PAYMENT").await;
+        house.stranger().post(&path, json!({})).await.expect(303);
+        stands(&ada, &id, status).await;
+    }
+    eventually("one of the two is captured", || async {
+        (Ledger::of(&house.operator()).await.sum("captured") == 2_000).then_some(())
+    })
+    .await;
+    judge_log(&house).await;
+}
+
 // S4-19, S4-22, S4-26
 #[tokio::test(flavor = "multi_thread")]
 async fn a_completed_order_is_left_alone_by_its_timer() {

@@ -28,7 +28,7 @@ pub(super) struct TokenArgs {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    Role::from_str(text).map_err(|error| error.to_string())
+    Role::from_str(&text.to_ascii_uppercase()).map_err(|error| error.to_string())
 }
 
 fn user(text: &str) -> Result<UserId, String> {
