@@ -1,27 +1,39 @@
 #!/usr/bin/env bash
 # Runs everything that must hold before a change is taken: format, lints, documentation, all tests, and
-# the tour and the storms against the release binary. Installs what it needs and does not find.
+# the tour, the storms and kill -9 against the release binary. Installs what it needs and does not find.
 #
 #   ./test.sh            everything
-#   ./test.sh quick      format, lints and unit tests only
+#   ./test.sh quick      format, lints and tests, without documentation and release build
 set -euo pipefail
 cd "$(dirname "$0")"
 exec </dev/null
 
-# One place for every process that is started: whatever happens, none outlives this script.
-trap 'status=$?; trap - EXIT INT TERM; pids=$(jobs -p); [ -z "$pids" ] || kill $pids 2>/dev/null || true; exit $status' EXIT INT TERM
+# Each step runs in a process group of its own, which goes with it: no process outlives this script.
+child=
+end_step() {
+    [ -z "$child" ] || kill -KILL -- "-$child" 2>/dev/null || true
+    child=
+}
+trap 'end_step' EXIT
+trap 'end_step; exit 130' INT
+trap 'end_step; exit 143' TERM
 
 began=$SECONDS
 summary=()
 step() {
-    local name=$1 from=$SECONDS
+    local name=$1 from=$SECONDS status=0
     shift
     printf '\n=== %s\n' "$name"
-    if "$@"; then
-        summary+=("ok      $(printf '%4ds' $((SECONDS - from)))  $name")
+    set -m
+    "$@" &
+    child=$!
+    set +m
+    wait "$child" || status=$?
+    end_step
+    if [ "$status" -eq 0 ]; then
+        summary+=("ok      $(printf '%4d s' $((SECONDS - from)))  $name")
     else
-        local status=$?
-        summary+=("FAILED  $(printf '%4ds' $((SECONDS - from)))  $name")
+        summary+=("FAILED  $(printf '%4d s' $((SECONDS - from)))  $name")
         finish
         exit "$status"
     fi
@@ -31,33 +43,31 @@ finish() {
     printf '%s\n' "${summary[@]}"
 }
 
-# The tour's commands are run by bash with curl, as a reader would run them.
+# bash and curl walk the README's tour as a reader would; strace makes the real binary's disk fail.
 needed=()
-for tool in bash curl; do command -v "$tool" >/dev/null || needed+=("$tool"); done
-# One test makes the disk of the real binary fail.
-command -v strace >/dev/null || needed+=(strace)
+for tool in curl strace; do command -v "$tool" >/dev/null || needed+=("$tool"); done
 command -v cc >/dev/null || needed+=(build-essential)
-if [ ${#needed[@]} -gt 0 ]; then
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
-    install() {
-        "${as_root[@]}" apt-get update -qq &&
-            DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${needed[@]}" >/dev/null
-    }
-    step "install ${needed[*]}" install
-fi
-if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
-    PATH="$HOME/.cargo/bin:$PATH"
-fi
+install() {
+    local root=()
+    [ "$(id -u)" -eq 0 ] || root=(sudo -n)
+    "${root[@]}" apt-get update -qq
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${needed[@]}" >/dev/null
+}
+[ ${#needed[@]} -eq 0 ] || step "install ${needed[*]}" install
+command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
 command -v cargo >/dev/null || { echo "Rust is needed: https://rustup.rs" >&2; exit 1; }
 
-export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-1}
-# Configuration of whoever runs this must not leak into the tests.
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+# The configuration of whoever runs this must not leak into the tests.
 for name in $(compgen -e); do case $name in HOLDFAST_*) unset "$name" ;; esac; done
 
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
 # The same tests, through the doors of the binary that people run.
-released() { HOLDFAST_BIN="$PWD/target/release/holdfast" cargo test --test product -- storm:: tour:: kill9::; }
+released() {
+    HOLDFAST_BIN="$PWD/target/release/holdfast" \
+        cargo test --workspace --test product --quiet -- tour:: storm:: kill9::
+}
 
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
@@ -65,6 +75,6 @@ step "tests" cargo test --workspace --quiet
 if [ "${1:-}" != quick ]; then
     step "documentation" documentation
     step "release build" cargo build --release --quiet
-    step "tour, storms and kill -9 on the release binary" released
+    step "tour, storms and kill -9 through the release binary" released
 fi
 finish

@@ -21,7 +21,7 @@ use holdfast_domain::process;
 use holdfast_engine::clock::SystemClock;
 use holdfast_engine::ports::{Clock, Gateway};
 use holdfast_engine::side::Side;
-use holdfast_engine::{Engine, Parts, Running, SystemIds};
+use holdfast_engine::{Engine, Parts, SystemIds};
 use holdfast_projections::ReadModels;
 use holdfast_store::EventStore;
 use holdfast_store::embedded::Embedded;
@@ -85,12 +85,9 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     };
     let (engine, mut running) = Engine::start(parts).await.context("the engine cannot start")?;
 
-    let (stop, stopping) = watch::channel(false);
-    let mut house: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
-    let projecting = reads.runner(store.events.clone());
-    let stop_projecting = watch::Sender::new(false);
-    let told = stop_projecting.subscribe();
-    house.spawn(async { ("read models", projecting.run(told).await.map_err(Into::into)) });
+    let (mut doors, mut reading) = (Floor::default(), Floor::default());
+    let (projecting, stop) = (reads.runner(store.events.clone()), reading.stopping());
+    reading.part("read models", async { Ok(projecting.run(stop).await?) });
     let demo = if with_demo {
         let shown = demo::load(&engine, &key_file).await?;
         reads.wait_for(shown.position, Duration::from_secs(60)).await?;
@@ -102,87 +99,95 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     let api = api_config(&config, &key_file, &store, sandbox.clone()).await?;
     let limits = api.limits.clone();
     let router = holdfast_api::router(engine.clone(), reads.clone(), api);
-    let doors = stopping.clone();
-    house.spawn(async move {
-        let served = holdfast_api::serve(listener, router, &limits, doors).await;
-        ("http", served.map_err(Into::into))
-    });
-    let door = webhook_door(address);
-    let courier = sandbox.deliver(door, stopping.clone());
-    house.spawn(async move {
+    let stop = doors.stopping();
+    doors.part(
+        "http",
+        async move { Ok(holdfast_api::serve(listener, router, &limits, stop).await?) },
+    );
+    let courier = sandbox.deliver(webhook_door(address), doors.stopping());
+    doors.part("sandbox webhooks", async move {
         courier.await;
-        ("sandbox webhooks", Ok(()))
+        Ok(())
     });
-    let embedded = store.embedded.clone();
-    house.spawn(async move { ("store", watch_store(embedded, stopping).await) });
+    let (embedded, stop) = (store.embedded.clone(), doors.stopping());
+    doors.part("store", watch_store(embedded, stop));
 
+    // Before anybody is told that there is something to stop.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     if let Some(demo) = demo {
         demo.tell();
     }
     crate::cli::print(&format!("holdfast ready http=http://{address}\n"))?;
     tracing::info!(%address, data_dir = %config.data_dir().display(), head = %store.events.head(), "ready");
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        ended = house.join_next() => Err(why_ended(ended)),
+        why = doors.failed() => Err(why),
+        why = reading.failed() => Err(why),
         name = running.failed() => Err(anyhow::anyhow!("the engine has stopped: {name}")),
     };
     match &ended {
         Ok(()) => tracing::info!("stopping"),
         Err(error) => tracing::error!(%error, "stopping"),
     }
-    let all_down = down(stop, stop_projecting, house, running, &reads, &side, &key_file, &store);
+    // Doors first, so that nothing new comes in; the read models go on while requests are under way
+    // that wait to see what they have written; the log last.
+    let all_down = async {
+        doors.stop().await;
+        running.stop().await;
+        reading.stop().await;
+        reads.close().await;
+        side.close().await;
+        match &store.embedded {
+            // The side file is the key file.
+            Some(embedded) => embedded.close().await,
+            None => key_file.close().await,
+        }
+    };
     if tokio::time::timeout(DRAIN, all_down).await.is_err() {
         tracing::warn!("not everything ended in time; it goes on after the next start");
     }
     ended
 }
 
-fn why_ended(
-    ended: Option<Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>>,
-) -> anyhow::Error {
-    match ended {
-        Some(Ok((_, Err(error)))) if error.is::<Ending>() => error,
-        Some(Ok((name, Err(error)))) => error.context(format!("{name} has stopped")),
-        Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} has stopped"),
-        Some(Err(error)) => anyhow::anyhow!("a part has panicked: {error}"),
-        None => anyhow::anyhow!("nothing is running"),
-    }
+/// Parts that run side by side and are stopped together.
+#[derive(Default)]
+struct Floor {
+    parts: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: watch::Sender<bool>,
 }
 
-/// Takes the house down: doors first, so that nothing new comes in; the log last.
-#[expect(clippy::too_many_arguments, reason = "one argument a part, each of another kind")]
-async fn down(
-    stop: watch::Sender<bool>,
-    stop_projecting: watch::Sender<bool>,
-    mut house: JoinSet<(&'static str, anyhow::Result<()>)>,
-    running: Running,
-    reads: &ReadModels,
-    side: &Side,
-    key_file: &Side,
-    store: &Store,
-) {
-    stop.send_replace(true);
-    // The read models go on while requests are under way that wait to see what they have written.
-    while let Some(ended) = house.join_next().await {
-        if matches!(ended, Ok(("http", _))) {
-            break;
+impl Floor {
+    /// Told when the floor stops.
+    fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    fn part(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.parts.spawn(async move { (name, part.await) });
+    }
+
+    /// Ends when a part has ended by itself, with its name.
+    async fn failed(&mut self) -> anyhow::Error {
+        match self.parts.join_next().await {
+            Some(Ok((_, Err(error)))) if error.is::<Ending>() => error,
+            Some(Ok((name, Err(error)))) => error.context(format!("{name} has stopped")),
+            Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} has stopped"),
+            Some(Err(error)) => anyhow::anyhow!("a part has panicked: {error}"),
+            None => anyhow::anyhow!("nothing is running"),
         }
     }
-    running.stop().await;
-    stop_projecting.send_replace(true);
-    while house.join_next().await.is_some() {}
-    reads.close().await;
-    side.close().await;
-    if store.embedded.is_none() {
-        // Otherwise the two are one file.
-        key_file.close().await;
-    }
-    if let Some(embedded) = &store.embedded {
-        embedded.close().await;
+
+    /// Stops all parts and waits for them.
+    async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        while self.parts.join_next().await.is_some() {}
     }
 }
 

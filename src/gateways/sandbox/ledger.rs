@@ -178,7 +178,8 @@ impl Ledger for FileLedger {
         }
         let (told, hear) = oneshot::channel();
         let stopped = || LedgerError::Write("its writer has stopped".into());
-        if self.lines.try_send(Waiting { line, told }).is_err() {
+        // Waits for room when the disk is slow: a change that the book has seen must not be lost.
+        if self.lines.send(Waiting { line, told }).is_err() {
             return futures::future::ready(Err(stopped())).boxed();
         }
         async move { hear.await.unwrap_or_else(|_| Err(stopped())) }.boxed()
