@@ -8,7 +8,8 @@ use holdfast_domain::item::{self, Description, Kind};
 use holdfast_domain::reservation::{Capture, LatePayment, Line, LineKind, OnDecline, Policies};
 use holdfast_domain::seatmap::{self, MOST_SEATS_AT_ONCE, Owner, Pick, Seats};
 use holdfast_domain::{
-    LimitId, Period, ReservationId, SeatId, SeatMapId, Sku, Timestamp, UserId, process,
+    Decider, LimitId, LockId, Period, ReservationId, SeatId, SeatMapId, Sku, Timestamp, UserId,
+    derive, process,
 };
 use holdfast_store::Position;
 
@@ -48,7 +49,7 @@ pub(super) struct WantedSeats {
 /// One line's part of a map.
 #[derive(Clone)]
 enum Part {
-    Lock(holdfast_domain::LockId),
+    Lock(LockId),
     Named(Vec<SeatId>),
     Best(Pick),
 }
@@ -325,28 +326,53 @@ fn together(
         }
         parts => {
             let mut all: Vec<SeatId> = Vec::new();
-            let mut chosen = false;
-            for part in parts {
-                let seats = match part {
-                    Part::Lock(lock) => live_lock(lock)?,
-                    Part::Named(seats) => seats.clone(),
-                    Part::Best(pick) => {
-                        chosen = true;
-                        state.best(pick, now).ok_or(No::Refused(seatmap::Refusal::NoSeats))?
-                    }
-                };
+            // What is named comes first; then seats are chosen among what is left.
+            let (best, named): (Vec<&Part>, Vec<&Part>) =
+                parts.iter().partition(|part| matches!(part, Part::Best(_)));
+            for part in named {
+                match part {
+                    Part::Lock(lock) => all.extend(live_lock(lock)?),
+                    Part::Named(seats) => all.extend(seats.iter().cloned()),
+                    Part::Best(_) => {}
+                }
+            }
+            let chosen = !best.is_empty();
+            let mut left = state.clone();
+            set_aside(&mut left, user, &all, now);
+            for part in best {
+                let Part::Best(pick) = part else { continue };
+                let seats = left.best(pick, now).ok_or(No::Refused(seatmap::Refusal::NoSeats))?;
+                set_aside(&mut left, user, &seats, now);
                 all.extend(seats);
             }
             let wanted = all.len();
             all.sort();
             all.dedup();
             if all.len() < wanted {
-                return Err(No::Invalid(
-                    "lines of one map overlap; ask for those seats in one line",
-                ));
+                return Err(No::Invalid("two lines name the same seat; name it once"));
             }
             let count = all.len();
             Ok(found(Seats::Named(all), count, chosen))
         }
+    }
+}
+
+/// Takes seats out of what can still be chosen, on a copy of the map that nobody else sees.
+fn set_aside(state: &mut seatmap::State, user: &UserId, seats: &[SeatId], now: Timestamp) {
+    let is_free = |seat: &&SeatId| state.seat(seat).is_some_and(|seat| seat.is_free_at(now));
+    let mut free: Vec<SeatId> = seats.iter().filter(is_free).cloned().collect();
+    free.sort();
+    free.dedup();
+    let first = free.first().map_or("", SeatId::as_str).to_owned();
+    let command = seatmap::Command::Lock {
+        lock_id: LockId(derive(&["set aside", &first])),
+        user_id: user.clone(),
+        seats: Seats::Named(free),
+        expires_at: now.plus(std::time::Duration::from_secs(1)),
+    };
+    let map = SeatMapId::new("copy").expect("a name");
+    // What cannot be set aside is refused when it is really asked for.
+    for event in state.decide(&map, &command, now).unwrap_or_default() {
+        state.evolve(&event);
     }
 }

@@ -32,17 +32,19 @@ impl Engine {
         let mut last = false;
         loop {
             let dispatch = &self.0.dispatch;
-            let payment = dispatch
-                .look_from::<payment::State, _>(&payment_id, bell.version(&of_payment), |view| {
-                    Arc::new(view.state.clone())
-                })
-                .await?;
+            // The reservation first: whatever it has decided, the payment that is read after it shows
+            // why. The other way round a decline could be missed in between.
             let reservation = dispatch
                 .look_from::<reservation::State, _>(
                     &reservation_id,
                     bell.version(&of_reservation),
                     |view| (view.state.clone(), view.position),
                 )
+                .await?;
+            let payment = dispatch
+                .look_from::<payment::State, _>(&payment_id, bell.version(&of_payment), |view| {
+                    Arc::new(view.state.clone())
+                })
                 .await?;
             let (reservation, position) = reservation;
             let known = judge(awaited, &payment, &reservation);

@@ -266,16 +266,14 @@ async fn lines_of_all_kinds_make_one_reservation() {
         some(CONCERT, 1),
         some(SHIRT, 2),
     ];
-    let made = world.reserve("ann", "2", lines).await;
-    // The best single seat may be one of the two: then the customer is told to ask in one line.
-    match made {
-        Ok(made) => {
-            assert_eq!(world.map().await.counts().locked, 4);
-            assert_eq!(world.pool(CONCERT).await.held(), 4);
-            assert_eq!(made.state.lines.len(), 2);
-        }
-        Err(rejection) => assert_eq!(rejection.code(), "INVALID_INPUT"),
-    }
+    let made = world.reserve("ann", "2", lines).await.expect("free");
+    assert_eq!(world.map().await.counts().locked, 4, "chosen among what is left");
+    assert_eq!(world.pool(CONCERT).await.held(), 4, "one claim of the quota for all of them");
+    assert_eq!(made.state.lines.len(), 2, "shirts, and seats of one price");
+    assert_eq!(made.state.total, Some(super::world::eur(4 * super::world::PRICE + 2 * 2_000)));
+    let twice = [seats(&["R-2-1"]), seats(&["R-2-1"])].concat();
+    let refused = world.reserve("ann", "4", twice).await.expect_err("one seat, two lines");
+    assert_eq!(refused.code(), "INVALID_INPUT");
     let by_item = world.reserve("ann", "3", vec![some(CONCERT, 2)]).await.expect("seats chosen");
     assert_eq!(by_item.state.lines[0].seat_ids.len(), 2);
     assert_eq!(by_item.state.lines[0].unit_price, super::world::eur(super::world::PRICE));

@@ -14,8 +14,8 @@
 //!   (hosted flow)        waits for the buttons ──webhook──► captured
 //! ```
 //!
-//! [`book`] holds the rules (pure), [`ledger`] keeps the book on disk, [`webhooks`] signs, checks and
-//! delivers, [`page`] is what people see.
+//! `book` holds the rules (pure), `ledger` keeps the book on disk, `webhooks` signs, checks and
+//! delivers, `page` is what people see.
 
 mod book;
 mod intent;
