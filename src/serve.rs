@@ -37,8 +37,11 @@ use crate::exit::Ending;
 use crate::gateways::sandbox::{self, FileLedger, Ledger, MemoryLedger, Sandbox};
 use crate::{demo, keys, log};
 
-/// How long what is under way may take after a signal.
+/// How long what is under way may take after a signal, from top to bottom.
 const DRAIN: Duration = Duration::from_secs(10);
+/// What the doors may take of it. The engine's own share is as long, so that what was written behind
+/// still reaches the side file when a request hangs.
+const DOORS_DRAIN: Duration = Duration::from_secs(4);
 /// How often a stopped store is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long after the last moment at which its hold can end a late payment succeeds: expiry is done
@@ -97,7 +100,7 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     };
 
     let api = api_config(&config, &key_file, &store, sandbox.clone()).await?;
-    let limits = api.limits.clone();
+    let limits = Limits { drain: DOORS_DRAIN, ..api.limits.clone() };
     let router = holdfast_api::router(engine.clone(), reads.clone(), api);
     let stop = doors.stopping();
     doors.part(

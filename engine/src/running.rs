@@ -15,7 +15,7 @@ use crate::engine::{Core, StartError};
 use crate::runner::{RunnerError, Worker};
 
 /// How long stopping waits for what is under way.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(4);
 
 /// The engine's running parts; dropped, they end at once, as in a crash.
 pub struct Running {

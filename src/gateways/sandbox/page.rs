@@ -105,10 +105,33 @@ fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
     }
 }
 
+/// A line of the ledger as people see it: ids as the doors show them.
+#[derive(serde::Serialize)]
+struct Shown<'a> {
+    key: &'a str,
+    payment_id: String,
+    kind: &'a str,
+    state: &'a str,
+    amount_minor: i64,
+    currency: &'a str,
+    at: Timestamp,
+}
+
 /// The door has asked for the permission before.
 async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> Response {
     match sandbox.change(|book, _| book.entries().to_vec()).await {
-        Ok(entries) => Json(entries).into_response(),
+        Ok(entries) => {
+            let shown = entries.iter().map(|entry| Shown {
+                key: &entry.key,
+                payment_id: format!("pay_{}", entry.payment_id),
+                kind: &entry.kind,
+                state: &entry.state,
+                amount_minor: entry.amount_minor,
+                currency: &entry.currency,
+                at: entry.at,
+            });
+            Json(shown.collect::<Vec<_>>()).into_response()
+        }
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     }
 }

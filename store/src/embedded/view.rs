@@ -142,13 +142,28 @@ impl View {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes no more appends; the first reason stays.
+    /// Takes no more appends since something went wrong; the first reason stays.
     pub(crate) fn stop(&self, reason: String) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*trouble, Some(Trouble::Stopped(_))) {
+        if self.take_no_more(&reason) {
             tracing::error!(reason, "the store takes no more appends");
-            *trouble = Some(Trouble::Stopped(reason));
         }
+    }
+
+    /// Takes no more appends since it is wanted so.
+    pub(crate) fn close(&self) {
+        if self.take_no_more("it was closed") {
+            tracing::debug!("the store is closed");
+        }
+    }
+
+    /// Whether it took appends until now.
+    fn take_no_more(&self, reason: &str) -> bool {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = !matches!(*trouble, Some(Trouble::Stopped(_)));
+        if first {
+            *trouble = Some(Trouble::Stopped(reason.to_owned()));
+        }
+        first
     }
 
     /// Notes that the disk is full, or no longer is.

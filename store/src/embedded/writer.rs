@@ -93,7 +93,7 @@ impl Writer {
             };
         };
         let Self { log, view, head, mut queue, lock, .. } = self;
-        view.stop("it was closed".to_owned());
+        view.close();
         queue.close();
         while let Some(order) = queue.blocking_recv() {
             match order {
