@@ -211,8 +211,11 @@ async fn from_the_map_to_the_ticket() {
 
     let findings = judge_log(&house).await;
     assert_eq!(findings.seats_booked, 2);
-    let ledger = Ledger::of(&house.operator()).await;
-    assert_eq!((ledger.sum("captured"), ledger.sum("refunded")), (9_000, 0));
+    eventually("the money is captured", || async {
+        let ledger = Ledger::of(&house.operator()).await;
+        (ledger.sum("captured") == 9_000 && ledger.sum("refunded") == 0).then_some(())
+    })
+    .await;
 }
 
 fn micros(moment: &str) -> i64 {

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -117,17 +117,22 @@ async fn admit(door: &Door, request: Request) -> Result<Request, No> {
     let limits = &door.config.limits;
     let address = client_address(&request, &door.config.trusted_proxies);
     door.rates.request(address)?;
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let limit = limits.body_bytes;
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|v| v.parse::<u64>().ok()).is_some_and(|len| len > limit as u64) {
+        // Who asks first whether to send has not begun.
+        if !parts.headers.contains_key(header::EXPECT) {
+            hear_out(body).await;
+        }
         return Err(No::new(Code::TooLarge, format!("a body has at most {limit} bytes")));
     }
     let who = identify(door, &parts.headers)?;
-    let read = Limited::new(body, limit).collect();
+    let read = Limited::new(&mut body, limit).collect();
     let body = match tokio::time::timeout(limits.body_read, read).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            hear_out(body).await;
             return Err(No::new(Code::TooLarge, format!("a body has at most {limit} bytes")));
         }
         Ok(Err(_)) => return Err(No::malformed("the body broke off")),
@@ -135,6 +140,27 @@ async fn admit(door: &Door, request: Request) -> Result<Request, No> {
     };
     parts.extensions.insert(who);
     Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+/// How much of a body that is too large is heard and forgotten.
+const HEARD_BYTES: usize = 8 << 20;
+/// How long that may take.
+const HEARD_IN: Duration = Duration::from_millis(150);
+
+/// Hears a body that is too large to its end, within reason: a client that is cut off while it still
+/// sends sees a broken pipe and never reads why.
+async fn hear_out(mut body: Body) {
+    let mut left = HEARD_BYTES;
+    let heard = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whoever takes longer is cut off after all.
+    let _ = tokio::time::timeout(HEARD_IN, heard).await;
 }
 
 /// The bearer of the token; a bad token is refused everywhere, it does not make one anonymous.

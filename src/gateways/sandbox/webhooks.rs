@@ -219,7 +219,7 @@ pub(super) fn read(body: &[u8]) -> Result<WebhookWord, WebhookError> {
     };
     // As stored, or as the doors show it.
     let payment_id =
-        metadata("payment_id").and_then(|id| id.strip_prefix("pay_").unwrap_or(&id).parse().ok());
+        metadata("payment_id").and_then(|id| id.strip_prefix("pay_").unwrap_or(id).parse().ok());
     let attempt = metadata("attempt").and_then(|attempt| attempt.parse().ok());
     Ok(WebhookWord { gateway_event_id: envelope.id, payment_id, attempt, word })
 }
