@@ -135,7 +135,7 @@ impl Engine {
                 tracing::info!(reservation = %id, %refusal, "a claim was not extended");
                 Ok(None)
             }
-            Err(Failed::Rejected(rejection)) => Err(rejection),
+            Err(Failed::Rejected(rejection) | Failed::Broken(rejection)) => Err(rejection),
         }
     }
 
