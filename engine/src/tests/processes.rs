@@ -185,6 +185,36 @@ async fn a_slow_gateway_holds_up_nobody_else() {
     assert_eq!(paid.reservation.status, Status::Confirmed);
 }
 
+#[tokio::test]
+async fn a_crowded_process_keeps_no_timer_of_another_waiting_and_loses_none_of_its_own() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    let bob = world.reserve("bob", "1", seats(&["L-1-2"])).await.expect("free").id;
+    world.pay_with("bob", "2", bob, None).await.expect("a page");
+    world.quiet().await;
+    let worker = |name| world.engine.core().worker(name).expect("it runs");
+    let crowded = worker("payment").crowd().await;
+    world.sim.advance(past(secs(900)));
+    let mut head = world.log.watch_head();
+    while world.status(ann).await != Status::HoldExpired {
+        head.changed().await.expect("the log lives");
+    }
+    drop(crowded);
+    world.quiet().await;
+    let eve = world.reserve("eve", "1", seats(&["L-1-3"])).await.expect("free").id;
+    world.quiet().await;
+    let crowded = worker("booking").crowd().await;
+    for _ in 0..30 {
+        world.sim.advance(secs(60));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.status(eve).await, Status::Hold, "it has to wait");
+    drop(crowded);
+    world.pass(secs(2)).await;
+    assert_eq!(world.status(eve).await, Status::HoldExpired);
+}
+
 /// D39
 #[tokio::test]
 async fn mail_down() {
