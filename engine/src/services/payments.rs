@@ -245,28 +245,29 @@ impl Engine {
         amount: Option<Money>,
         reason: Option<String>,
     ) -> Result<PaymentAnswer, Rejection> {
-        let work = async {
-            let entered = self.enter(request).await?;
-            let (awaited, _) = self.own_payment(&request.caller.by, payment_id).await?;
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move {
+            let entered = engine.enter(&asked).await?;
+            let (awaited, _) = engine.own_payment(&asked.caller.by, payment_id).await?;
             let done = match &entered.bound {
                 Some(row) => Done::before(row),
                 None => {
                     if let Some(reason) = reason {
                         tracing::info!(payment = %payment_id, reason, "a refund was asked for");
                     }
-                    let refund_id =
-                        RefundId(derive(&["refund", &request.command_id().to_string()]));
+                    let refund_id = RefundId(derive(&["refund", &asked.command_id().to_string()]));
                     let reason = payment::BackReason::Operator;
                     let command = payment::Command::Refund { refund_id, amount, reason };
-                    let context = Context::of(request).about(Some(awaited.reservation_id));
-                    let recording = self
-                        .record::<payment::State>(request, &payment_id, command, context)
+                    let context = Context::of(&asked).about(Some(awaited.reservation_id));
+                    let recording = engine
+                        .record::<payment::State>(&asked, &payment_id, command, context)
                         .await?;
                     Done { position: recording.position, replayed: recording.replayed }
                 }
             };
-            let payment = self.load::<payment::State>(&payment_id).await?.state;
-            let reservation = self.load::<reservation::State>(&awaited.reservation_id).await?.state;
+            let payment = engine.load::<payment::State>(&payment_id).await?.state;
+            let reservation =
+                engine.load::<reservation::State>(&awaited.reservation_id).await?.state;
             Ok(PaymentAnswer {
                 payment_id,
                 payment,
@@ -275,7 +276,7 @@ impl Engine {
                 outcome: PaymentOutcome::Settled,
                 done,
             })
-        };
+        });
         self.noted(request, target::<payment::State>(&payment_id), work).await
     }
 }
