@@ -94,6 +94,24 @@ async fn who_goes_away_while_it_is_recorded_finds_it_recorded_once() {
     assert_eq!(world.kinds("inventory-shirt").await.len(), 2);
 }
 
+#[tokio::test]
+async fn keys_that_cannot_be_written_down_are_written_later() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    world.quiet().await;
+    world.side.refuse_keys(true).await;
+    let request = operator("receiveStock", "k");
+    for replayed in [false, true] {
+        let done = world.engine.receive_stock(&request, sku(SHIRT), 7).await.expect("known");
+        assert_eq!(done.replayed, replayed);
+        world.pass(secs(100)).await;
+    }
+    world.side.refuse_keys(false).await;
+    while world.side.key(request.command_id()).await.expect("readable").0.is_none() {
+        world.pass(secs(30)).await;
+    }
+}
+
 /// P5
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_identical_requests_record_one_event() {
