@@ -8,13 +8,14 @@ use holdfast_domain::{
 };
 
 use super::outcome::Awaited;
-use super::target;
+use super::{Entered, target};
 use crate::dispatch::{Context, Failed};
 use crate::ports::GatewayAnswer;
 use crate::{Done, Engine, PaymentAnswer, PaymentOutcome, Rejection, Request, StartPayment};
 
 impl Engine {
-    /// Starts a payment attempt and waits until its outcome is known, for the set time at most.
+    /// Starts a payment attempt and waits until its outcome is known, for the set time at most. Its key is
+    /// taken until then, or until its asker goes away after it was recorded.
     pub async fn start_payment(
         &self,
         request: &Request,
@@ -23,9 +24,9 @@ impl Engine {
         let id = wish.reservation_id;
         let (engine, begun) = (self.clone(), request.clone());
         let work = async {
-            let started =
+            let (_entered, awaited, done) =
                 self.to_its_end(async move { engine.begin_payment(&begun, wish).await }).await?;
-            self.outcome(started.0, started.1).await
+            self.outcome(awaited, done).await
         };
         self.noted(request, target::<reservation::State>(&id), work).await
     }
@@ -34,14 +35,15 @@ impl Engine {
         &self,
         request: &Request,
         wish: StartPayment,
-    ) -> Result<(Awaited, Done), Rejection> {
+    ) -> Result<(Entered, Awaited, Done), Rejection> {
         let id = wish.reservation_id;
         let payment_id = id.payment_id();
         let entered = self.enter(request).await?;
         if let Some(row) = &entered.bound {
             let attempt = self.attempt_of(&id, row.first, row.last).await?;
             let awaited = Awaited { reservation_id: id, payment_id, attempt };
-            return Ok((awaited, Done::before(row)));
+            let done = Done::before(row);
+            return Ok((entered, awaited, done));
         }
         let gateway = wish.gateway.unwrap_or_else(|| self.settings().default_gateway.clone());
         self.0.gateway(&gateway)?;
@@ -76,7 +78,7 @@ impl Engine {
             (None, None) => return Err(Rejection::NotFound("payment")),
         };
         let done = Done { position: recording.position, replayed: recording.replayed };
-        Ok((Awaited { reservation_id: id, payment_id, attempt }, done))
+        Ok((entered, Awaited { reservation_id: id, payment_id, attempt }, done))
     }
 
     async fn attempt_of(
