@@ -69,11 +69,14 @@ impl Running {
         }
         *core.workers.write().unwrap_or_else(PoisonError::into_inner) = workers.clone();
         for worker in workers {
+            // Each has timers of its own: one that has no room keeps nobody else's waiting.
+            let ticking = worker.clone();
+            let tick = core.house.settings.tick;
+            self.every("timers", tick, move |_| ticking.clone().tick());
             let (follow, write) = (self.core.halt.subscribe(), self.core.halt.subscribe());
             self.part(worker.process.name(), worker.clone().follow(follow));
             self.part("progress", worker.write_down(write));
         }
-        self.every("timers", core.house.settings.tick, tick);
         self.every("sweep", core.house.settings.sweep, async |core: Arc<Core>| core.sweep().await);
         let reconciling = core.clone();
         core.lanes.spawn(async move {
@@ -158,20 +161,5 @@ impl Drop for Running {
         self.core.lanes.abort();
         // The workers hold the core and the core holds them.
         self.core.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// Fires what is due, batch after batch and process after process, so that none starves another.
-async fn tick(core: Arc<Core>) {
-    loop {
-        let now = core.now();
-        let mut more = false;
-        for worker in core.workers() {
-            more |= worker.fire(now).await;
-        }
-        if !more {
-            return;
-        }
-        tokio::task::yield_now().await;
     }
 }

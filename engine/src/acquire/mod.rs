@@ -226,7 +226,7 @@ impl Attempt<'_> {
             }
             Err(refused @ Failed::Refused(..)) => Err(refused.rejection(target)),
             // Perhaps it was taken: then this attempt's name comes off with the others.
-            Err(failed @ Failed::Rejected(_)) => {
+            Err(failed @ (Failed::Rejected(_) | Failed::Broken(_))) => {
                 self.taken.push(taken);
                 Err(failed.rejection(target))
             }

@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) if_version: Option<u32>,
     /// W3C trace context.
     pub(crate) traceparent: Option<String>,
+    /// Whether a part of the house asks: it is never told to come back later.
+    pub(crate) internal: bool,
 }
 
 impl Context {
@@ -36,6 +38,7 @@ impl Context {
             key: Some((request.key.clone(), request.fingerprint.clone())),
             if_version: request.if_version,
             traceparent: request.traceparent.clone(),
+            internal: false,
         }
     }
 
@@ -63,6 +66,7 @@ impl Context {
             key: None,
             if_version: None,
             traceparent: None,
+            internal: true,
         }
     }
 

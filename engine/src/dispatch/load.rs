@@ -33,6 +33,23 @@ pub struct Loaded<D> {
     pub position: Position,
 }
 
+/// Why a stream could not be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Unreached {
+    /// It goes by: the store does not answer, or too many are waiting. Ask again later.
+    Passing(Rejection),
+    /// It stays: what is recorded cannot be read, or a rule panicked. Somebody has to look.
+    Broken(Rejection),
+}
+
+impl From<Unreached> for Rejection {
+    fn from(unreached: Unreached) -> Self {
+        match unreached {
+            Unreached::Passing(rejection) | Unreached::Broken(rejection) => rejection,
+        }
+    }
+}
+
 /// An aggregate that is kept in memory.
 pub(crate) struct Hot<D> {
     pub(crate) aggregate: HostedAggregate<D>,
@@ -43,7 +60,7 @@ pub(crate) struct Hot<D> {
 
 impl<D: Hosted> Hot<D> {
     /// From all events of the stream.
-    pub(crate) async fn load(house: &House, id: &D::Id) -> Result<Self, Rejection> {
+    pub(crate) async fn load(house: &House, id: &D::Id) -> Result<Self, Unreached> {
         let stream = stream_name::<D>(id);
         let mut hot = Self {
             aggregate: HostedAggregate::default(),
@@ -53,9 +70,9 @@ impl<D: Hosted> Hot<D> {
         };
         loop {
             let from = hot.version.map_or(0, |version| version + 1);
-            let events = read(house, &stream, from, PAGE).await?;
+            let events = read(house, &stream, from, PAGE).await.map_err(Unreached::Passing)?;
             for event in &events {
-                hot.take_in(event)?;
+                hot.take_in(event).map_err(Unreached::Broken)?;
             }
             if events.len() < PAGE {
                 return Ok(hot);

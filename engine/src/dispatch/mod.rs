@@ -35,7 +35,7 @@ use crate::settings::{Protections, Settings};
 
 pub(crate) use context::{Context, FIRST_EPOCH};
 pub use load::{AsOf, Loaded};
-pub(crate) use load::{command_of, fold, stream_of};
+pub(crate) use load::{Unreached, command_of, fold, stream_of};
 pub(crate) use slot::{Failure, Recording, View};
 pub(crate) use slots::Slots;
 
@@ -91,6 +91,17 @@ pub(crate) enum Failed {
     Refused(process::Refusal, Position),
     /// Anything else.
     Rejected(Rejection),
+    /// A fault that waiting does not mend.
+    Broken(Rejection),
+}
+
+impl From<Unreached> for Failed {
+    fn from(unreached: Unreached) -> Self {
+        match unreached {
+            Unreached::Passing(rejection) => Self::Rejected(rejection),
+            Unreached::Broken(rejection) => Self::Broken(rejection),
+        }
+    }
 }
 
 impl From<Rejection> for Failed {
@@ -109,7 +120,26 @@ impl Failed {
                 as_of,
                 suggested: Vec::new(),
             },
-            Self::Rejected(rejection) => rejection,
+            Self::Rejected(rejection) | Self::Broken(rejection) => rejection,
+        }
+    }
+
+    /// Whether it is the store's trouble, or a queue's, which goes by: nothing is wrong with what was
+    /// asked, and asked again under the same name it takes effect once.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Rejected(Rejection::Unavailable(_) | Rejection::OutcomeUnknown(_)) => true,
+            Self::Rejected(
+                Rejection::Refused { .. }
+                | Rejection::NotFound(_)
+                | Rejection::InvalidInput(_)
+                | Rejection::TooManyHolds { .. }
+                | Rejection::VersionConflict { .. }
+                | Rejection::KeyReused
+                | Rejection::InFlight,
+            )
+            | Self::Refused(..)
+            | Self::Broken(_) => false,
         }
     }
 }
@@ -154,6 +184,7 @@ impl Dispatch {
                 Err(rejection) => ("refused", Err(Failed::Rejected(rejection))),
             },
             Err(Failure::Rejected(rejection)) => ("rejected", Err(Failed::Rejected(rejection))),
+            Err(Failure::Broken(rejection)) => ("rejected", Err(Failed::Broken(rejection))),
         };
         metrics::counter!("holdfast_commands_total", "aggregate" => D::CATEGORY, "outcome" => label)
             .increment(1);
@@ -166,7 +197,16 @@ impl Dispatch {
         id: &D::Id,
         look: impl FnOnce(View<'_, D>) -> R + Send + 'static,
     ) -> Result<R, Rejection> {
-        D::slots(&self.slots).look(id, None, look).await
+        D::slots(&self.slots).look(id, None, look).await.map_err(Rejection::from)
+    }
+
+    /// The same, for those who have to know whether trouble passes.
+    pub(crate) async fn try_look<D: Hosted, R: Send + 'static>(
+        &self,
+        id: &D::Id,
+        look: impl FnOnce(View<'_, D>) -> R + Send + 'static,
+    ) -> Result<R, Failed> {
+        D::slots(&self.slots).look(id, None, look).await.map_err(Failed::from)
     }
 
     /// The same, as it is once its stream has reached `version` (another node may have been faster).
@@ -176,7 +216,7 @@ impl Dispatch {
         version: Option<u64>,
         look: impl FnOnce(View<'_, D>) -> R + Send + 'static,
     ) -> Result<R, Rejection> {
-        D::slots(&self.slots).look(id, version, look).await
+        D::slots(&self.slots).look(id, version, look).await.map_err(Rejection::from)
     }
 
     /// The events of a stream from version `first` to `last`.

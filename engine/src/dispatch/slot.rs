@@ -27,13 +27,14 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::context::event_id;
-use super::load::Hot;
+use super::load::{Hot, Unreached};
 use super::memory::{Memory, Recorded};
 use super::{Context, House, stream_name};
 use crate::Rejection;
 use crate::hosted::{Asked, Hosted};
 
-/// How many commands may wait for one stream; further ones are told to come back.
+/// How many may wait for one stream; further customers are told to come back. The house's own
+/// commands pass: their number is bounded where they are made.
 const WAITING: usize = 4_096;
 /// How many commands go into one append.
 const BATCH: usize = 256;
@@ -48,13 +49,22 @@ pub(super) struct Order<D: Hosted> {
 }
 
 /// Somebody who wants to see the state.
-pub(super) type Look<D> = Box<dyn FnOnce(Result<View<'_, D>, Rejection>) + Send>;
+pub(super) type Look<D> = Box<dyn FnOnce(Result<View<'_, D>, Unreached>) + Send>;
 
 /// What waits for a slot.
 pub(super) enum Work<D: Hosted> {
     Order(Order<D>),
     /// Wants to see the state, at least as of that version.
     Look(Option<u64>, Look<D>),
+}
+
+impl<D: Hosted> Work<D> {
+    fn is_internal(&self) -> bool {
+        match self {
+            Self::Order(order) => order.context.internal,
+            Self::Look(..) => false,
+        }
+    }
 }
 
 /// An aggregate as the log has it now.
@@ -92,6 +102,8 @@ pub(crate) enum Failure<D: Hosted> {
     Refused(D::Refusal, Position),
     /// Anything else.
     Rejected(Rejection),
+    /// A fault that waiting does not mend.
+    Broken(Rejection),
 }
 
 /// What is to be answered once the batch is durable.
@@ -138,7 +150,7 @@ impl<D: Hosted> Slot<D> {
     /// Queues work, and wakes the slot when it is at rest.
     pub(super) fn take_in(self: &Arc<Self>, work: Work<D>) -> Result<(), Rejection> {
         let mut inbox = self.lock();
-        if inbox.waiting.len() >= WAITING {
+        if inbox.waiting.len() >= WAITING && !work.is_internal() {
             let stream = stream_name::<D>(&self.id);
             return Err(Rejection::Unavailable(format!("too many are waiting for {stream}")));
         }
@@ -207,9 +219,9 @@ impl<D: Hosted> Slot<D> {
                 }
                 Some(hot)
             }
-            Err(rejection) => {
+            Err(unreached) => {
                 for look in looks {
-                    look(Err(rejection.clone()));
+                    look(Err(unreached.clone()));
                 }
                 None
             }
@@ -227,8 +239,12 @@ impl<D: Hosted> Slot<D> {
                 Some(hot) => hot,
                 None => match Hot::load(&self.house, &self.id).await {
                     Ok(hot) => Box::new(hot),
-                    Err(rejection) => {
+                    Err(Unreached::Passing(rejection)) => {
                         refuse_all(orders, &rejection);
+                        return None;
+                    }
+                    Err(Unreached::Broken(rejection)) => {
+                        fail_all(orders, &Failure::Broken(rejection));
                         return None;
                     }
                 },
@@ -475,8 +491,12 @@ impl Begin {
 }
 
 fn refuse_all<D: Hosted>(orders: Vec<Order<D>>, rejection: &Rejection) {
+    fail_all(orders, &Failure::Rejected(rejection.clone()));
+}
+
+fn fail_all<D: Hosted>(orders: Vec<Order<D>>, failure: &Failure<D>) {
     for order in orders {
         // Who has stopped waiting asks again with the same key.
-        let _ = order.answer.send(Err(Failure::Rejected(rejection.clone())));
+        let _ = order.answer.send(Err(failure.clone()));
     }
 }

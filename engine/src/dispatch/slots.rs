@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
+use super::load::Unreached;
 use super::slot::{Failure, Look, Order, Recording, Slot, View, Work};
 use super::{Context, House};
 use crate::Rejection;
@@ -33,7 +34,7 @@ impl<D: Hosted> Slots<D> {
         self.slot(id).take_in(Work::Order(order)).map_err(Failure::Rejected)?;
         match answered.await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::Rejected(fault())),
+            Err(_) => Err(Failure::Broken(fault())),
         }
     }
 
@@ -42,14 +43,14 @@ impl<D: Hosted> Slots<D> {
         id: &D::Id,
         at_least: Option<u64>,
         look: impl FnOnce(View<'_, D>) -> R + Send + 'static,
-    ) -> Result<R, Rejection> {
+    ) -> Result<R, Unreached> {
         let (answer, answered) = oneshot::channel();
         let look: Look<D> = Box::new(move |view| {
             // Who has stopped waiting does not mind.
             let _ = answer.send(view.map(look));
         });
-        self.slot(id).take_in(Work::Look(at_least, look))?;
-        answered.await.unwrap_or_else(|_| Err(fault()))
+        self.slot(id).take_in(Work::Look(at_least, look)).map_err(Unreached::Passing)?;
+        answered.await.unwrap_or_else(|_| Err(Unreached::Broken(fault())))
     }
 
     fn slot(&self, id: &D::Id) -> Arc<Slot<D>> {

@@ -2,7 +2,7 @@
 //! command's id, however old, in whichever stream.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_store::Position;
 use uuid::Uuid;
@@ -14,40 +14,36 @@ use crate::side::{KeyRow, Side};
 pub(crate) struct Keys {
     side: Side,
     fresh: Mutex<HashMap<Uuid, KeyRow>>,
-    in_flight: Mutex<HashMap<Uuid, String>>,
+    in_flight: Arc<Mutex<HashMap<Uuid, String>>>,
 }
 
 /// A request that is running; its key is free again when this goes.
-pub(crate) struct InFlight<'a> {
-    keys: &'a Keys,
+pub(crate) struct InFlight {
+    running: Arc<Mutex<HashMap<Uuid, String>>>,
     command_id: Uuid,
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut running = self.keys.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.remove(&self.command_id);
     }
 }
 
 impl Keys {
     pub(super) fn new(side: Side) -> Self {
-        Self { side, fresh: Mutex::default(), in_flight: Mutex::default() }
+        Self { side, fresh: Mutex::default(), in_flight: Arc::default() }
     }
 
     /// Lets one request of a key in at a time.
-    pub(crate) fn enter(
-        &self,
-        command_id: Uuid,
-        fingerprint: &str,
-    ) -> Result<InFlight<'_>, Rejection> {
+    pub(crate) fn enter(&self, command_id: Uuid, fingerprint: &str) -> Result<InFlight, Rejection> {
         let mut running = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = running.get(&command_id) {
             let same = first == fingerprint;
             return Err(if same { Rejection::InFlight } else { Rejection::KeyReused });
         }
         running.insert(command_id, fingerprint.to_owned());
-        Ok(InFlight { keys: self, command_id })
+        Ok(InFlight { running: self.in_flight.clone(), command_id })
     }
 
     /// What the key of this command has recorded before.

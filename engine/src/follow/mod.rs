@@ -28,6 +28,9 @@ pub(crate) use live::LiveHolds;
 const CONSUMER: &str = "keys";
 /// The checkpoint is written at the latest after so many positions without a key.
 const SPARSE: u64 = 4_096;
+/// How long is waited before keys are written down again: first, and at the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How many pages may wait to be written down.
 const QUEUE: usize = 64;
 
@@ -109,7 +112,8 @@ impl Index {
     pub(crate) async fn run(&self, stop: watch::Receiver<bool>) -> Result<(), IndexError> {
         let written = self.side.checkpoint(CONSUMER).await?;
         let (queue, rows) = mpsc::channel(QUEUE);
-        tokio::try_join!(self.follow(written, queue, stop), self.write(written, rows))?;
+        let stopped = stop.clone();
+        tokio::try_join!(self.follow(written, queue, stop), self.write(written, rows, stopped))?;
         Ok(())
     }
 
@@ -147,10 +151,31 @@ impl Index {
         }
     }
 
+    /// Goes on until they are written down, since the house can do without that for a while; false when
+    /// it is stopped meanwhile.
+    async fn save_keys(
+        &self,
+        rows: &[KeyRow],
+        upto: Position,
+        stop: &mut watch::Receiver<bool>,
+    ) -> bool {
+        let mut wait = FIRST_WAIT;
+        while let Err(error) = self.side.save_keys(CONSUMER, rows, upto).await {
+            tracing::error!(%error, "keys were not written down; trying again");
+            tokio::select! {
+                () = self.house.clock.sleep(wait) => {}
+                _ = stop.wait_for(|stop| *stop) => return false,
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+        true
+    }
+
     async fn write(
         &self,
         written: Position,
         mut queue: mpsc::Receiver<(Vec<KeyRow>, Position)>,
+        mut stop: watch::Receiver<bool>,
     ) -> Result<(), IndexError> {
         let mut checkpoint = written;
         let mut pages = Vec::with_capacity(QUEUE);
@@ -162,7 +187,10 @@ impl Index {
                 upto = upto.max(position);
             }
             if !rows.is_empty() || upto.0 > checkpoint.0 + SPARSE {
-                self.side.save_keys(CONSUMER, &rows, upto).await?;
+                if !self.save_keys(&rows, upto, &mut stop).await {
+                    // What is not written down is read from the log again after the next start.
+                    return Ok(());
+                }
                 self.keys.written(upto);
                 checkpoint = upto;
             }

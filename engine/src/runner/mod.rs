@@ -176,6 +176,15 @@ impl Worker {
     /// Puts work into a lane; waits while too much is unfinished.
     async fn submit(self: &Arc<Self>, lane: String, work: Work) {
         let room = self.room.clone().acquire_owned().await.expect("it is never closed");
+        self.begin(lane, work, room);
+    }
+
+    /// Room for one more job, if there is any just now.
+    fn room(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().try_acquire_owned().ok()
+    }
+
+    fn begin(self: &Arc<Self>, lane: String, work: Work, room: OwnedSemaphorePermit) {
         let job = Job { work, _room: room };
         if self.lanes().push(&lane, job) {
             let worker = self.clone();
@@ -208,18 +217,25 @@ impl Worker {
         self.lanes().pop(lane)
     }
 
-    /// Fires what is due, at most one batch; true when there was more.
-    pub(crate) async fn fire(self: &Arc<Self>, now: Timestamp) -> bool {
-        let batch = self.core.house.settings.expiry_batch;
-        let due = self.timers().due(now, batch);
-        let full = due.len() == batch;
-        for row in due {
+    /// Fires what is due, batch after batch.
+    pub(crate) async fn tick(self: Arc<Self>) {
+        while self.fire(self.core.house.now()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Fires what is due, at most one batch; true when there may be more. It waits for nobody: what
+    /// finds no room stays due until the next tick.
+    fn fire(self: &Arc<Self>, now: Timestamp) -> bool {
+        for _ in 0..self.core.house.settings.expiry_batch {
+            let Some(room) = self.room() else { return false };
+            let Some(row) = self.timers().due(now, 1).pop() else { return false };
             let late = now.since(row.due).as_secs_f64();
             metrics::histogram!("holdfast_timer_lag_seconds", "process" => self.process.name())
                 .record(late);
-            self.submit(row.lane.clone(), Work::Fired(Box::new(row))).await;
+            self.begin(row.lane.clone(), Work::Fired(Box::new(row)), room);
         }
-        full
+        true
     }
 
     /// Compares the timers in memory with what is written down: the safety net under the tick.
@@ -284,13 +300,15 @@ impl Worker {
             match look.await {
                 Ok((asks, _)) if asks.is_empty() => self.progress().payment(payment, false),
                 Ok((asks, reservation)) => {
+                    // It is asked about the next time.
+                    let Some(room) = self.room() else { break };
                     asked += 1;
                     let lane = reservation.map_or_else(
                         || format!("payment-{payment}"),
                         |reservation| reservation.to_string(),
                     );
                     let name = derive(&["reconcile", &payment.to_string(), &now]);
-                    self.submit(lane, Work::Again { asks, name }).await;
+                    self.begin(lane, Work::Again { asks, name }, room);
                 }
                 Err(error) => tracing::warn!(%payment, %error, "not reconciled"),
             }
@@ -311,6 +329,13 @@ impl Worker {
     /// Everything up to here is done.
     pub(crate) fn checkpoint(&self) -> Position {
         self.progress().checkpoint()
+    }
+
+    /// Takes all the room there is, as facts do that wait for something slow.
+    #[cfg(test)]
+    pub(crate) async fn crowd(&self) -> OwnedSemaphorePermit {
+        let all = u32::try_from(UNFINISHED).expect("a few hundred");
+        self.room.clone().acquire_many_owned(all).await.expect("it is never closed")
     }
 
     #[cfg(test)]

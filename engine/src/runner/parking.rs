@@ -141,8 +141,10 @@ impl Worker {
                 );
                 let settle = letters::Command::Settle { id };
                 let consumer = self.process.name().to_owned();
-                let settled =
-                    self.core.dispatch.order::<letters::State>(&consumer, settle, context);
+                let settled = self.patiently(|| {
+                    let (settle, context) = (settle.clone(), context.clone());
+                    self.core.dispatch.order::<letters::State>(&consumer, settle, context)
+                });
                 match settled.await {
                     Ok(_) => true,
                     Err(error) => {
@@ -183,6 +185,6 @@ impl Worker {
 pub(super) fn told(failed: Failed) -> String {
     match failed {
         Failed::Refused(refusal, _) => refusal.to_string(),
-        Failed::Rejected(rejection) => rejection.to_string(),
+        Failed::Rejected(rejection) | Failed::Broken(rejection) => rejection.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 //! Names follow from the fact: `uuid5(process, position, index[, step])`, or from a timer's name and
 //! its due time. So whatever is performed twice has the same names twice, and takes effect once.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,17 +12,21 @@ use std::time::Duration;
 use futures::FutureExt;
 use holdfast_domain::payment::{self, Status, Via};
 use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall};
-use holdfast_domain::{PaymentId, ReservationId, Timestamp, derive};
+use holdfast_domain::{PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap};
 use uuid::Uuid;
 
 use super::parking::{Trouble, told};
 use super::{Work, Worker};
-use crate::dispatch::{Context, Failed};
+use crate::Rejection;
+use crate::dispatch::{Context, Failed, View};
 use crate::ports::GatewayAnswer;
 use crate::side::TimerRow;
 
 /// Gateways forget keys after a day at the earliest; what is nearly as old is asked for first.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 3_600);
+
+/// The longest wait for a store that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The fact (or letter) that something is performed for.
 #[derive(Clone, Debug)]
@@ -121,7 +126,8 @@ impl Worker {
         self.park(id, cause, Some(lane), trouble).await;
     }
 
-    /// Tries, waits, tries again; parks what still fails.
+    /// Tries, waits, tries again; parks what still fails. Trouble of the store is no failure: each try
+    /// waits until that is over.
     async fn insist(self: &Arc<Self>, id: Uuid, ask: &Ask, cause: &Cause) {
         let settings = &self.core.house.settings;
         let mut first_failed_at = None;
@@ -134,7 +140,9 @@ impl Worker {
             attempts += 1;
             let since = *first_failed_at.get_or_insert_with(|| self.core.house.now());
             if attempts > settings.retries {
-                let lane = cause.lane.as_deref().filter(|_| failure.parks_lane);
+                // Nobody depends on what only clears away; what has lapsed is free without it.
+                let holds_up = failure.parks_lane && !only_clears_away(ask);
+                let lane = cause.lane.as_deref().filter(|_| holds_up);
                 let trouble = Trouble {
                     ask: Some(ask.clone()),
                     error: failure.text,
@@ -149,6 +157,26 @@ impl Worker {
             tracing::warn!(process, ask = %id, attempts, error = failure.text, "trying again");
             metrics::counter!("holdfast_retries_total", "process" => process).increment(1);
             self.back_off(self.core.house.about(wait)).await;
+        }
+    }
+
+    /// Asks until the store answers: its trouble is nobody's fault, so it counts as no try and parks
+    /// nothing. Ends with the runner at the latest.
+    pub(super) async fn patiently<T, F>(&self, mut work: impl FnMut() -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        let mut wait = self.core.house.settings.retry_base;
+        loop {
+            let failed = match work().await {
+                Err(failed) if failed.is_passing() => failed,
+                outcome => return outcome,
+            };
+            let process = self.process.name();
+            tracing::warn!(process, error = told(failed), "waiting for the store");
+            metrics::counter!("holdfast_store_waits_total", "process" => process).increment(1);
+            self.back_off(self.core.house.about(wait).min(PATIENCE)).await;
+            wait = (wait * 2).min(PATIENCE);
         }
     }
 
@@ -214,7 +242,9 @@ impl Worker {
     ) -> Result<bool, Failure> {
         let about: Option<ReservationId> = cause.lane.as_ref().and_then(|lane| lane.parse().ok());
         let context = Context::system(self.process.name(), id, Some(cause.event_id.to_string()));
-        match self.core.dispatch.run(command, context.about(about)).await {
+        let context = context.about(about);
+        let done = self.patiently(|| self.core.dispatch.run(command, context.clone()));
+        match done.await {
             Ok(_) => Ok(true),
             Err(Failed::Refused(refusal, _)) => {
                 tracing::debug!(process = self.process.name(), ?command, %refusal, "refused");
@@ -225,7 +255,7 @@ impl Worker {
                 }
                 Ok(false)
             }
-            Err(failed @ Failed::Rejected(_)) => {
+            Err(failed @ (Failed::Rejected(_) | Failed::Broken(_))) => {
                 Err(Failure { text: told(failed), parks_lane: true })
             }
         }
@@ -240,20 +270,22 @@ impl Worker {
     ) -> Result<(), Failure> {
         let trouble = |text: String| Failure { text, parks_lane: true };
         let (payment_id, attempt) = about(call);
-        let asked = call.clone();
-        let wanted = self
-            .core
-            .dispatch
-            .look::<payment::State, _>(&payment_id, move |view| is_wanted(view.state, &asked))
-            .await
-            .map_err(|error| trouble(error.to_string()))?;
-        if !wanted {
+        let wanted = self.patiently(|| {
+            let asked = call.clone();
+            let look = move |view: View<'_, payment::State>| is_wanted(view.state, &asked);
+            self.core.dispatch.try_look::<payment::State, _>(&payment_id, look)
+        });
+        if !wanted.await.map_err(|failed| trouble(told(failed)))? {
             return Ok(());
         }
         let call = self.by_age(call, cause);
         let gateway =
             self.core.gateway(gateway_of(&call)).map_err(|error| trouble(error.to_string()))?;
-        let method = self.core.method_of(payment_id, attempt, &call).await.map_err(&trouble)?;
+        let method = self.patiently(|| async {
+            let method = self.core.method_of(payment_id, attempt, &call).await;
+            method.map_err(|why| Failed::Rejected(Rejection::Unavailable(why)))
+        });
+        let method = method.await.map_err(|failed| trouble(told(failed)))?;
         let token = method.as_ref().map(|(_, token)| token.as_str());
         let started = self.core.house.clock.monotonic();
         let answer = tokio::select! {
@@ -328,6 +360,19 @@ impl Worker {
         };
         metrics::counter!("holdfast_alarms_total", "kind" => kind).increment(1);
         self.core.alarm(alarm.clone());
+    }
+}
+
+/// Whether an ask does no more than drop what has lapsed.
+fn only_clears_away(ask: &Ask) -> bool {
+    match ask {
+        Ask::Do(
+            Command::SeatMap(_, seatmap::Command::DropLapsed { .. })
+            | Command::Inventory(_, inventory::Command::DropLapsed { .. })
+            | Command::Limit(_, limit::Command::DropLapsed { .. }),
+        ) => true,
+        Ask::Wake { then, .. } => only_clears_away(then),
+        Ask::Do(_) | Ask::Steps(_) | Ask::Forget(_) | Ask::Gateway(_) | Ask::Alarm(_) => false,
     }
 }
 

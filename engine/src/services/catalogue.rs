@@ -96,21 +96,22 @@ impl Engine {
         plan: seatmap::Plan,
     ) -> Result<Done, Rejection> {
         let stream = target::<seatmap::State>(&id);
-        let work = async {
-            let entered = self.enter(request).await?;
-            if let Some(row) = entered.bound {
-                return Ok(Done::before(&row));
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move {
+            let entered = engine.enter(&asked).await?;
+            if let Some(row) = &entered.bound {
+                return Ok(Done::before(row));
             }
             let sku = plan.sku.clone();
             let command = seatmap::Command::Publish { plan };
-            self.would_be_refused(&id, &command).await?;
+            engine.would_be_refused(&id, &command).await?;
             if let Some(sku) = sku {
-                self.attach_to_item(request, &sku, &id).await?;
+                engine.attach_to_item(&asked, &sku, &id).await?;
             }
-            let context = Context::of(request);
-            let recording = self.record::<seatmap::State>(request, &id, command, context).await?;
+            let context = Context::of(&asked);
+            let recording = engine.record::<seatmap::State>(&asked, &id, command, context).await?;
             Ok(Done { position: recording.position, replayed: recording.replayed })
-        };
+        });
         self.noted(request, stream, work).await
     }
 

@@ -14,21 +14,23 @@ impl Engine {
         check_in: CheckIn,
     ) -> Result<(TicketId, ticket::State, Done), Rejection> {
         let CheckIn { ticket_id, nonce, gate } = check_in;
-        let work = async {
-            let entered = self.enter(request).await?;
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move {
+            let entered = engine.enter(&asked).await?;
             let done = match &entered.bound {
                 Some(row) => Done::before(row),
                 None => {
                     let command = ticket::Command::CheckIn { nonce, gate };
-                    let context = Context::of(request);
-                    let recording =
-                        self.record::<ticket::State>(request, &ticket_id, command, context).await?;
+                    let context = Context::of(&asked);
+                    let recording = engine
+                        .record::<ticket::State>(&asked, &ticket_id, command, context)
+                        .await?;
                     Done { position: recording.position, replayed: recording.replayed }
                 }
             };
-            let loaded = self.load::<ticket::State>(&ticket_id).await?;
+            let loaded = engine.load::<ticket::State>(&ticket_id).await?;
             Ok((ticket_id, loaded.state, done))
-        };
+        });
         self.noted(request, target::<ticket::State>(&ticket_id), work).await
     }
 }

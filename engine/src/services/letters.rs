@@ -13,13 +13,15 @@ impl Engine {
     /// Has a dead letter done again, under the names that it had; what was put behind it follows.
     pub async fn redrive(&self, request: &Request, dead_letter: Uuid) -> Result<Done, Rejection> {
         let stream = holdfast_store::StreamId::new(format!("{}-{dead_letter}", State::CATEGORY));
-        self.noted(request, stream, self.redriven(request, dead_letter)).await
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move { engine.redriven(&asked, dead_letter).await });
+        self.noted(request, stream, work).await
     }
 
     async fn redriven(&self, request: &Request, id: Uuid) -> Result<Done, Rejection> {
         let entered = self.enter(request).await?;
-        if let Some(row) = entered.bound {
-            return Ok(Done::before(&row));
+        if let Some(row) = &entered.bound {
+            return Ok(Done::before(row));
         }
         let names = Process::ALL.iter().map(|process| process.name()).chain([WEBHOOKS]);
         for consumer in names {

@@ -23,16 +23,16 @@ use crate::{Done, Engine, Rejection, Request};
 
 pub(crate) use webhooks::WEBHOOKS;
 
-/// A request that was let in.
-pub(crate) struct Entered<'a> {
-    _running: InFlight<'a>,
+/// A request that was let in; until this goes, another one with its key is told to wait.
+pub(crate) struct Entered {
+    _running: InFlight,
     /// What its key has recorded before.
     pub(crate) bound: Option<KeyRow>,
 }
 
 impl Engine {
     /// Lets a request in: one at a time under its key, and only with the input that the key is bound to.
-    pub(crate) async fn enter(&self, request: &Request) -> Result<Entered<'_>, Rejection> {
+    pub(crate) async fn enter(&self, request: &Request) -> Result<Entered, Rejection> {
         let keys = &self.0.index.keys;
         let command_id = request.command_id();
         let running = keys.enter(command_id, &request.fingerprint)?;
@@ -73,19 +73,25 @@ impl Engine {
         Ok(recording)
     }
 
-    /// The whole of an operator's mutation that is one command.
+    /// The whole of an operator's mutation that is one command. It runs to its end: its key is taken until
+    /// what was recorded is noted, whoever has gone away meanwhile.
     pub(crate) async fn one_command<D: Hosted>(
         &self,
         request: &Request,
         id: D::Id,
         command: D::Command,
     ) -> Result<Done, Rejection> {
-        let entered = self.enter(request).await?;
-        if let Some(row) = entered.bound {
-            return Ok(Done::before(&row));
-        }
-        let recording = self.record::<D>(request, &id, command, Context::of(request)).await?;
-        Ok(Done { position: recording.position, replayed: recording.replayed })
+        let (engine, request) = (self.clone(), request.clone());
+        let work = async move {
+            let entered = engine.enter(&request).await?;
+            if let Some(row) = &entered.bound {
+                return Ok(Done::before(row));
+            }
+            let context = Context::of(&request);
+            let recording = engine.record::<D>(&request, &id, command, context).await?;
+            Ok(Done { position: recording.position, replayed: recording.replayed })
+        };
+        self.to_its_end(work).await
     }
 
     /// Notes it when a request is refused, or could not be recorded.

@@ -8,13 +8,14 @@ use holdfast_domain::{
 };
 
 use super::outcome::Awaited;
-use super::target;
+use super::{Entered, target};
 use crate::dispatch::{Context, Failed};
 use crate::ports::GatewayAnswer;
 use crate::{Done, Engine, PaymentAnswer, PaymentOutcome, Rejection, Request, StartPayment};
 
 impl Engine {
-    /// Starts a payment attempt and waits until its outcome is known, for the set time at most.
+    /// Starts a payment attempt and waits until its outcome is known, for the set time at most. Its key is
+    /// taken until then, or until its asker goes away after it was recorded.
     pub async fn start_payment(
         &self,
         request: &Request,
@@ -23,9 +24,9 @@ impl Engine {
         let id = wish.reservation_id;
         let (engine, begun) = (self.clone(), request.clone());
         let work = async {
-            let started =
+            let (_entered, awaited, done) =
                 self.to_its_end(async move { engine.begin_payment(&begun, wish).await }).await?;
-            self.outcome(started.0, started.1).await
+            self.outcome(awaited, done).await
         };
         self.noted(request, target::<reservation::State>(&id), work).await
     }
@@ -34,14 +35,15 @@ impl Engine {
         &self,
         request: &Request,
         wish: StartPayment,
-    ) -> Result<(Awaited, Done), Rejection> {
+    ) -> Result<(Entered, Awaited, Done), Rejection> {
         let id = wish.reservation_id;
         let payment_id = id.payment_id();
         let entered = self.enter(request).await?;
         if let Some(row) = &entered.bound {
             let attempt = self.attempt_of(&id, row.first, row.last).await?;
             let awaited = Awaited { reservation_id: id, payment_id, attempt };
-            return Ok((awaited, Done::before(row)));
+            let done = Done::before(row);
+            return Ok((entered, awaited, done));
         }
         let gateway = wish.gateway.unwrap_or_else(|| self.settings().default_gateway.clone());
         self.0.gateway(&gateway)?;
@@ -76,7 +78,7 @@ impl Engine {
             (None, None) => return Err(Rejection::NotFound("payment")),
         };
         let done = Done { position: recording.position, replayed: recording.replayed };
-        Ok((Awaited { reservation_id: id, payment_id, attempt }, done))
+        Ok((entered, Awaited { reservation_id: id, payment_id, attempt }, done))
     }
 
     async fn attempt_of(
@@ -135,7 +137,7 @@ impl Engine {
                 tracing::info!(reservation = %id, %refusal, "a claim was not extended");
                 Ok(None)
             }
-            Err(Failed::Rejected(rejection)) => Err(rejection),
+            Err(Failed::Rejected(rejection) | Failed::Broken(rejection)) => Err(rejection),
         }
     }
 
@@ -245,28 +247,29 @@ impl Engine {
         amount: Option<Money>,
         reason: Option<String>,
     ) -> Result<PaymentAnswer, Rejection> {
-        let work = async {
-            let entered = self.enter(request).await?;
-            let (awaited, _) = self.own_payment(&request.caller.by, payment_id).await?;
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move {
+            let entered = engine.enter(&asked).await?;
+            let (awaited, _) = engine.own_payment(&asked.caller.by, payment_id).await?;
             let done = match &entered.bound {
                 Some(row) => Done::before(row),
                 None => {
                     if let Some(reason) = reason {
                         tracing::info!(payment = %payment_id, reason, "a refund was asked for");
                     }
-                    let refund_id =
-                        RefundId(derive(&["refund", &request.command_id().to_string()]));
+                    let refund_id = RefundId(derive(&["refund", &asked.command_id().to_string()]));
                     let reason = payment::BackReason::Operator;
                     let command = payment::Command::Refund { refund_id, amount, reason };
-                    let context = Context::of(request).about(Some(awaited.reservation_id));
-                    let recording = self
-                        .record::<payment::State>(request, &payment_id, command, context)
+                    let context = Context::of(&asked).about(Some(awaited.reservation_id));
+                    let recording = engine
+                        .record::<payment::State>(&asked, &payment_id, command, context)
                         .await?;
                     Done { position: recording.position, replayed: recording.replayed }
                 }
             };
-            let payment = self.load::<payment::State>(&payment_id).await?.state;
-            let reservation = self.load::<reservation::State>(&awaited.reservation_id).await?.state;
+            let payment = engine.load::<payment::State>(&payment_id).await?.state;
+            let reservation =
+                engine.load::<reservation::State>(&awaited.reservation_id).await?.state;
             Ok(PaymentAnswer {
                 payment_id,
                 payment,
@@ -275,7 +278,7 @@ impl Engine {
                 outcome: PaymentOutcome::Settled,
                 done,
             })
-        };
+        });
         self.noted(request, target::<payment::State>(&payment_id), work).await
     }
 }

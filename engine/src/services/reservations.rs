@@ -60,25 +60,26 @@ impl Engine {
         request: &Request,
         id: ReservationId,
     ) -> Result<ReservationAnswer, Rejection> {
-        let work = async {
-            let entered = self.enter(request).await?;
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move {
+            let entered = engine.enter(&asked).await?;
             let done = match &entered.bound {
                 Some(row) => Done::before(row),
                 None => {
-                    let by = request.caller.by.clone();
+                    let by = asked.caller.by.clone();
                     let reason = match by {
                         By::Owner(_) => CancelReason::User,
                         By::Operator(_) | By::System => CancelReason::Operator,
                     };
                     let command = reservation::Command::Cancel { by, reason, refund: None };
-                    let context = Context::of(request);
+                    let context = Context::of(&asked);
                     let recording =
-                        self.record::<reservation::State>(request, &id, command, context).await?;
+                        engine.record::<reservation::State>(&asked, &id, command, context).await?;
                     Done { position: recording.position, replayed: recording.replayed }
                 }
             };
-            self.answer(id, done).await
-        };
+            engine.answer(id, done).await
+        });
         self.noted(request, target::<reservation::State>(&id), work).await
     }
 
@@ -88,14 +89,15 @@ impl Engine {
         request: &Request,
         id: ReservationId,
     ) -> Result<ReservationAnswer, Rejection> {
-        let work = async {
-            let entered = self.enter(request).await?;
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move {
+            let entered = engine.enter(&asked).await?;
             let done = match &entered.bound {
                 Some(row) => Done::before(row),
-                None => self.extended(request, id).await?,
+                None => engine.extended(&asked, id).await?,
             };
-            self.answer(id, done).await
-        };
+            engine.answer(id, done).await
+        });
         self.noted(request, target::<reservation::State>(&id), work).await
     }
 

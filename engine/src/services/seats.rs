@@ -15,7 +15,9 @@ impl Engine {
         wish: LockSeats,
     ) -> Result<Locked, Rejection> {
         let stream = target::<seatmap::State>(&wish.seat_map_id);
-        self.noted(request, stream, self.lock(request, wish)).await
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move { engine.lock(&asked, wish).await });
+        self.noted(request, stream, work).await
     }
 
     async fn lock(&self, request: &Request, wish: LockSeats) -> Result<Locked, Rejection> {

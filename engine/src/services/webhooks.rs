@@ -41,6 +41,8 @@ impl Engine {
         // and records that it ignored it (D5).
         let context = Context {
             actor: Actor::gateway(gateway),
+            // A gateway may be told to come back, as a customer may.
+            internal: false,
             ..Context::system(
                 gateway,
                 self.0.house.ids.fresh(),
@@ -58,7 +60,7 @@ impl Engine {
                 tracing::warn!(gateway, payment = %payment_id, %refusal, "a webhook was refused");
                 Ok(())
             }
-            Err(Failed::Rejected(rejection)) => {
+            Err(Failed::Rejected(rejection) | Failed::Broken(rejection)) => {
                 Err(WebhookError::Unavailable(rejection.to_string()))
             }
         }

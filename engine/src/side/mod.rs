@@ -110,6 +110,17 @@ impl Side {
         Ok(found.map(|(value,)| value))
     }
 
+    /// Lets no key be written down any more, or lets them again.
+    #[cfg(test)]
+    pub(crate) async fn refuse_keys(&self, refuse: bool) {
+        let sql = if refuse {
+            "CREATE TRIGGER no_keys BEFORE INSERT ON keys BEGIN SELECT RAISE(FAIL, 'full'); END"
+        } else {
+            "DROP TRIGGER no_keys"
+        };
+        sqlx::query(sql).execute(&self.write).await.expect("it has that table");
+    }
+
     /// Ends when all that was written behind is in the file.
     pub async fn flush(&self) {
         self.behind.flush().await;

@@ -67,6 +67,51 @@ async fn the_first_request_of_a_key_is_still_running() {
     assert!(!running.await.expect("no panic").expect("recorded").replayed);
 }
 
+#[tokio::test]
+async fn who_goes_away_while_it_is_recorded_finds_it_recorded_once() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    world.quiet().await;
+    world.store.stall(Some("inventory.received"));
+    let request = operator("receiveStock", "gone");
+    let keys = &world.engine.core().index.keys;
+    {
+        let leaving = world.engine.receive_stock(&request, sku(SHIRT), 7);
+        tokio::pin!(leaving);
+        while !keys.is_running(request.command_id()) {
+            let soon = std::time::Duration::from_millis(1);
+            tokio::time::timeout(soon, &mut leaving).await.expect_err("the append hangs");
+        }
+    }
+    let meanwhile = world.engine.receive_stock(&request, sku(SHIRT), 7).await;
+    assert_eq!(meanwhile, Err(Rejection::InFlight), "its key is still taken");
+    world.store.stall(None);
+    while keys.is_running(request.command_id()) {
+        tokio::task::yield_now().await;
+    }
+    let again = world.engine.receive_stock(&request, sku(SHIRT), 7).await.expect("recorded");
+    assert!(again.replayed);
+    assert_eq!(world.kinds("inventory-shirt").await.len(), 2);
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_written_down_are_written_later() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    world.quiet().await;
+    world.side.refuse_keys(true).await;
+    let request = operator("receiveStock", "k");
+    for replayed in [false, true] {
+        let done = world.engine.receive_stock(&request, sku(SHIRT), 7).await.expect("known");
+        assert_eq!(done.replayed, replayed);
+        world.pass(secs(100)).await;
+    }
+    world.side.refuse_keys(false).await;
+    while world.side.key(request.command_id()).await.expect("readable").0.is_none() {
+        world.pass(secs(30)).await;
+    }
+}
+
 /// P5
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_identical_requests_record_one_event() {

@@ -272,12 +272,16 @@ async fn a_payment_answers_pending_after_the_set_time() {
     {
         head.changed().await.expect("the log lives");
     }
+    let meanwhile = world.pay("ann", "2", id, "late").await;
+    assert_eq!(meanwhile.expect_err("the first is not answered yet"), Rejection::InFlight);
     while !waiting.is_finished() {
         world.sim.advance(secs(10));
         tokio::task::yield_now().await;
     }
     let answer = waiting.await.expect("no panic").expect("pending is an answer");
     assert_eq!(answer.outcome, PaymentOutcome::Pending);
+    let keys = &world.engine.core().index.keys;
+    assert!(!keys.is_running(super::world::request("ann", "startPayment", "2").command_id()));
 }
 
 /// D11

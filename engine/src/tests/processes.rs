@@ -135,22 +135,22 @@ async fn a_store_that_takes_nothing_for_a_while_loses_no_step() {
     let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
     world.quiet().await;
     world.store.fill(true);
-    world.sim.advance(past(secs(900)));
-    for _ in 0..40 {
-        world.sim.advance(secs(1));
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    world.pass(past(secs(900))).await;
+    for _ in 0..20 {
+        world.pass(secs(15)).await;
     }
     assert_eq!(world.status(ann).await, Status::Hold);
     world.store.fill(false);
-    for _ in 0..20 {
-        world.pass(secs(10)).await;
+    // Each step waits for the store anew at the longest.
+    for _ in 0..4 {
+        world.pass(secs(40)).await;
     }
-    // Parked as soon as there was room for that; the operator has it done.
-    let letter = letter_of(&world, "booking").await;
-    world.engine.redrive(&operator("redriveDeadLetter", "1"), letter).await.expect("parked");
-    world.quiet().await;
     assert_eq!(world.status(ann).await, Status::HoldExpired);
     assert_eq!(world.map().await.counts().locked, 0);
+    for consumer in world.engine.health().consumers {
+        assert_eq!((consumer.dead_letters, consumer.parked_lanes), (0, 0), "{}", consumer.name);
+    }
+    assert!(world.kinds("deadletter-booking").await.is_empty(), "nothing was ever parked");
 }
 
 #[tokio::test]
@@ -183,6 +183,36 @@ async fn a_slow_gateway_holds_up_nobody_else() {
     world.bank.hurry();
     let paid = paying.await.expect("no panic").expect("at last");
     assert_eq!(paid.reservation.status, Status::Confirmed);
+}
+
+#[tokio::test]
+async fn a_crowded_process_keeps_no_timer_of_another_waiting_and_loses_none_of_its_own() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    let bob = world.reserve("bob", "1", seats(&["L-1-2"])).await.expect("free").id;
+    world.pay_with("bob", "2", bob, None).await.expect("a page");
+    world.quiet().await;
+    let worker = |name| world.engine.core().worker(name).expect("it runs");
+    let crowded = worker("payment").crowd().await;
+    world.sim.advance(past(secs(900)));
+    let mut head = world.log.watch_head();
+    while world.status(ann).await != Status::HoldExpired {
+        head.changed().await.expect("the log lives");
+    }
+    drop(crowded);
+    world.quiet().await;
+    let eve = world.reserve("eve", "1", seats(&["L-1-3"])).await.expect("free").id;
+    world.quiet().await;
+    let crowded = worker("booking").crowd().await;
+    for _ in 0..30 {
+        world.sim.advance(secs(60));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.status(eve).await, Status::Hold, "it has to wait");
+    drop(crowded);
+    world.pass(secs(2)).await;
+    assert_eq!(world.status(eve).await, Status::HoldExpired);
 }
 
 /// D39

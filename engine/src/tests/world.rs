@@ -124,7 +124,7 @@ impl EventStore for Mortal {
         let of =
             |kind: &str| batches.iter().flat_map(|batch| &batch.events).any(|e| e.kind == kind);
         if self.refused.borrow().is_some_and(of) {
-            return Err(AppendError::Full);
+            return Err(AppendError::Invalid("not this one".into()));
         }
         let mut stalled = self.stalled.subscribe();
         let _ = stalled.wait_for(|kind| !kind.is_some_and(of)).await;
