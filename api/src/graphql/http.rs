@@ -75,7 +75,7 @@ async fn run(
             }
             let request =
                 graphql.with_data(request, who).data(highest.clone()).data(traceparent.clone());
-            finished(graphql.schema.execute(request).await)
+            graphql.execute(request).await
         }
         Err(no) => failed(&no),
     }
@@ -101,7 +101,7 @@ fn only_reads(request: &mut Request) -> bool {
 }
 
 /// Errors of the library get a code too, and every error the request's id.
-pub(crate) fn finished(mut answer: Answer) -> Answer {
+pub(super) fn finished(mut answer: Answer) -> Answer {
     for error in &mut answer.errors {
         let extensions = error.extensions.get_or_insert_with(Default::default);
         if extensions.get("code").is_none() {

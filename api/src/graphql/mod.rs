@@ -7,6 +7,7 @@ mod input;
 mod item;
 pub(crate) mod limits;
 mod loaders;
+mod mend;
 mod mutation;
 mod notification;
 mod payment;
@@ -22,7 +23,8 @@ pub(crate) mod ws;
 use std::sync::Arc;
 
 use async_graphql::dataloader::DataLoader;
-use async_graphql::{Request, Schema};
+use async_graphql::{Request, Response, Schema};
+use futures::{Stream, StreamExt};
 
 use crate::config::Limits;
 use crate::door::Door;
@@ -37,6 +39,7 @@ type Built = Schema<query::Query, mutation::Mutation, subscription::Subscription
 pub(crate) struct GraphQl {
     pub(crate) door: Arc<Door>,
     pub(crate) schema: Built,
+    shapes: Arc<mend::Shapes>,
 }
 
 fn build(
@@ -55,7 +58,32 @@ fn build(
 impl GraphQl {
     pub(crate) fn new(door: Arc<Door>) -> Self {
         let schema = build(&door.config.limits).data(door.clone()).finish();
-        Self { door, schema }
+        let shapes = Arc::new(mend::Shapes::read(&schema.sdl()));
+        Self { door, schema, shapes }
+    }
+
+    /// Runs one operation to its end.
+    async fn execute(&self, mut request: Request) -> Response {
+        let operation = request.operation_name.clone();
+        let document = request.parsed_query().cloned();
+        let mut answer = self.schema.execute(request).await;
+        if let Ok(document) = document {
+            mend::mend(&mut answer, &self.shapes, &document, operation.as_deref());
+        }
+        http::finished(answer)
+    }
+
+    /// Runs an operation that may have many answers.
+    fn execute_stream(&self, mut request: Request) -> impl Stream<Item = Response> + use<> {
+        let operation = request.operation_name.clone();
+        let document = request.parsed_query().cloned().ok();
+        let shapes = self.shapes.clone();
+        self.schema.execute_stream(request).map(move |mut answer| {
+            if let Some(document) = &document {
+                mend::mend(&mut answer, &shapes, document, operation.as_deref());
+            }
+            http::finished(answer)
+        })
     }
 
     /// What resolvers find with a request.

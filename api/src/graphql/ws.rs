@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{Request, Response as Answer};
+use async_graphql::Request;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
@@ -245,10 +245,9 @@ async fn stream(
     id: String,
     out: mpsc::Sender<String>,
 ) -> String {
-    let mut answers = graphql.schema.execute_stream(request);
+    let mut answers = std::pin::pin!(graphql.execute_stream(request));
     let mut first = true;
     while let Some(answer) = answers.next().await {
-        let answer: Answer = http::finished(answer);
         // Refused before it ran: that is an error message, and no complete follows.
         let refused = first
             && answer.data == async_graphql::Value::Null

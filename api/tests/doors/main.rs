@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod bounds;
 mod idem;
+mod nulls;
 mod schema;
 mod sockets;
 mod till;
