@@ -336,7 +336,10 @@ impl<D: Hosted> Slot<D> {
             let known = in_batch.get(&order.context.command_id).copied();
             let verdict = match self.before(hot, orders, order, known) {
                 Some(verdict) => verdict,
-                None => self.judge_one(hot, order, now, &mut events).await,
+                None => {
+                    let now = order.context.moment.unwrap_or(now);
+                    self.judge_one(hot, order, now, &mut events).await
+                }
             };
             if let Verdict::Recorded(..) = verdict {
                 in_batch.insert(order.context.command_id, index);
