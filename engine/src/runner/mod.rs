@@ -303,7 +303,8 @@ impl Worker {
                 },
             );
             match look.await {
-                Ok((asks, _)) if asks.is_empty() => self.progress().payment(payment, false),
+                // At rest by now; the follower crosses it off when it comes to that event.
+                Ok((asks, _)) if asks.is_empty() => {}
                 Ok((asks, reservation)) => {
                     // It is asked about the next time.
                     let Some(room) = self.room() else { break };
