@@ -96,7 +96,7 @@ pub enum StartError {
     /// The log was rolled back, or the side file belongs to another one.
     #[error(
         "{consumer} has seen position {checkpoint}, but the log ends at {head}: bring the log back, or \
-         delete side.sqlite to have everything derived again"
+         empty the derived tables of side.sqlite; keep the file itself, it holds the signing keys"
     )]
     CheckpointAhead {
         /// Who has seen it.

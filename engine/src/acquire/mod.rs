@@ -94,7 +94,8 @@ impl Engine {
                     channel,
                     policies,
                 };
-                let context = Context::of(request).about(Some(id));
+                // One moment for both: the hold lasts its time to the microsecond.
+                let context = Context::of(request).about(Some(id)).at(now);
                 self.record::<reservation::State>(request, &id, command, context).await
             }
             Err(rejection) => Err(rejection),

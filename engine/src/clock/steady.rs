@@ -98,6 +98,11 @@ impl Steady {
         }
     }
 
+    /// The wall clock as it stands, believed or not: for what others have stamped by theirs.
+    pub fn wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
     /// Waits on the monotonic clock.
     pub fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
         self.clock.sleep(span)

@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) if_version: Option<u32>,
     /// W3C trace context.
     pub(crate) traceparent: Option<String>,
+    /// The moment that it is judged by, when its asker has reckoned with one; else that of its turn.
+    pub(crate) moment: Option<Timestamp>,
     /// Whether a part of the house asks: it is never told to come back later.
     pub(crate) internal: bool,
 }
@@ -38,6 +40,7 @@ impl Context {
             key: Some((request.key.clone(), request.fingerprint.clone())),
             if_version: request.if_version,
             traceparent: request.traceparent.clone(),
+            moment: None,
             internal: false,
         }
     }
@@ -66,6 +69,7 @@ impl Context {
             key: None,
             if_version: None,
             traceparent: None,
+            moment: None,
             internal: true,
         }
     }
@@ -73,6 +77,11 @@ impl Context {
     /// The same, about that reservation.
     pub(crate) fn about(self, reservation: Option<ReservationId>) -> Self {
         Self { correlation: reservation, ..self }
+    }
+
+    /// The same, judged as of that moment.
+    pub(crate) fn at(self, moment: Timestamp) -> Self {
+        Self { moment: Some(moment), ..self }
     }
 
     /// What is stored beside an event of this command.

@@ -199,7 +199,7 @@ impl<D: Hosted> Slot<D> {
             }
         }
         let hot = hot.filter(|hot| wanted.is_none() || hot.version >= wanted);
-        let hot = if orders.is_empty() { hot } else { self.decide(orders, hot).await };
+        let hot = if orders.is_empty() { hot } else { self.decide(orders, hot, None).await };
         if looks.is_empty() {
             return hot;
         }
@@ -228,23 +228,29 @@ impl<D: Hosted> Slot<D> {
         }
     }
 
-    /// Decides a batch, appends what it decides, answers. Gives back the state when it is true.
+    /// Decides a batch, appends what it decides, answers. Gives back the state when it is true. After a
+    /// try of `unknown` outcome no trouble can promise that nothing was recorded.
     async fn decide(
         &self,
         orders: Vec<Order<D>>,
         mut hot: Option<Box<Hot<D>>>,
+        mut unknown: Option<String>,
     ) -> Option<Box<Hot<D>>> {
+        let promised = |unknown: &Option<String>, rejection: Rejection| match unknown {
+            Some(why) => Rejection::OutcomeUnknown(why.clone()),
+            None => rejection,
+        };
         for again in 0..TRIES {
             let mut current = match hot.take() {
                 Some(hot) => hot,
                 None => match Hot::load(&self.house, &self.id).await {
                     Ok(hot) => Box::new(hot),
                     Err(Unreached::Passing(rejection)) => {
-                        refuse_all(orders, &rejection);
+                        refuse_all(orders, &promised(&unknown, rejection));
                         return None;
                     }
                     Err(Unreached::Broken(rejection)) => {
-                        fail_all(orders, &Failure::Broken(rejection));
+                        fail_all(orders, &Failure::Broken(promised(&unknown, rejection)));
                         return None;
                     }
                 },
@@ -281,6 +287,7 @@ impl<D: Hosted> Slot<D> {
                 // A server may have lost only the answer: what the stream says then decides.
                 AppendError::Unknown(why) if self.house.store.trouble().is_none() => {
                     tracing::warn!(stream = %stream_name::<D>(&self.id), why, "looking an append up");
+                    unknown = Some(why);
                 }
                 AppendError::Unknown(why) => {
                     refuse_all(orders, &Rejection::OutcomeUnknown(why));
@@ -294,12 +301,13 @@ impl<D: Hosted> Slot<D> {
                 AppendError::Invalid(_) => {
                     let mut hot = None;
                     for order in orders {
-                        hot = Box::pin(self.decide(vec![order], hot)).await;
+                        hot = Box::pin(self.decide(vec![order], hot, unknown.clone())).await;
                     }
                     return hot;
                 }
                 AppendError::Full | AppendError::Stopped(_) => {
-                    refuse_all(orders, &Rejection::Unavailable(error.to_string()));
+                    let rejection = Rejection::Unavailable(error.to_string());
+                    refuse_all(orders, &promised(&unknown, rejection));
                     return None;
                 }
             }
@@ -311,7 +319,7 @@ impl<D: Hosted> Slot<D> {
         let stream = stream_name::<D>(&self.id);
         let busy =
             Rejection::Unavailable(format!("others were faster at {stream}, again and again"));
-        refuse_all(orders, &busy);
+        refuse_all(orders, &promised(&unknown, busy));
         None
     }
 
@@ -336,7 +344,10 @@ impl<D: Hosted> Slot<D> {
             let known = in_batch.get(&order.context.command_id).copied();
             let verdict = match self.before(hot, orders, order, known) {
                 Some(verdict) => verdict,
-                None => self.judge_one(hot, order, now, &mut events).await,
+                None => {
+                    let now = order.context.moment.unwrap_or(now);
+                    self.judge_one(hot, order, now, &mut events).await
+                }
             };
             if let Verdict::Recorded(..) = verdict {
                 in_batch.insert(order.context.command_id, index);

@@ -10,8 +10,10 @@ use tokio::sync::Notify;
 /// Who waits for which stream.
 #[derive(Default)]
 pub(crate) struct Bells {
-    waiting: Mutex<HashMap<StreamId, Vec<Weak<Bell>>>>,
+    waiting: Arc<Mutex<Waiting>>,
 }
+
+type Waiting = HashMap<StreamId, Vec<Weak<Bell>>>;
 
 #[derive(Default)]
 struct Bell {
@@ -20,7 +22,24 @@ struct Bell {
 }
 
 /// Somebody who waits.
-pub(crate) struct Listener(Arc<Bell>);
+pub(crate) struct Listener {
+    bell: Arc<Bell>,
+    streams: Vec<StreamId>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for stream in &self.streams {
+            let Some(bells) = waiting.get_mut(stream) else { continue };
+            bells.retain(|bell| !std::ptr::eq(bell.as_ptr(), Arc::as_ptr(&self.bell)));
+            if bells.is_empty() {
+                waiting.remove(stream);
+            }
+        }
+    }
+}
 
 impl Bells {
     /// Waits for these streams from now on.
@@ -29,10 +48,10 @@ impl Bells {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in streams {
             let bells = waiting.entry(stream.clone()).or_default();
-            bells.retain(|bell| bell.strong_count() > 0);
             bells.push(Arc::downgrade(&bell));
         }
-        Listener(bell)
+        drop(waiting);
+        Listener { bell, streams: streams.to_vec(), waiting: self.waiting.clone() }
     }
 
     pub(super) fn ring(&self, events: &[RecordedEvent]) {
@@ -59,12 +78,28 @@ impl Bells {
 impl Listener {
     /// Until something happened since the last time.
     pub(crate) async fn rung(&self) {
-        self.0.rung.notified().await;
+        self.bell.rung.notified().await;
     }
 
     /// The version that a stream is known to have reached.
     pub(crate) fn version(&self, stream: &StreamId) -> Option<u64> {
-        let versions = self.0.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let versions = self.bell.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.get(stream).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_gone_away_leaves_nothing_behind() {
+        let bells = Bells::default();
+        let streams = [StreamId::new("payment-1"), StreamId::new("reservation-1")];
+        let (first, second) = (bells.listen(&streams), bells.listen(&streams[..1]));
+        drop(first);
+        assert_eq!(bells.waiting.lock().expect("no panic").len(), 1);
+        drop(second);
+        assert!(bells.waiting.lock().expect("no panic").is_empty());
     }
 }

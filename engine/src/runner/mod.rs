@@ -19,9 +19,11 @@ mod progress;
 mod timers;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
 use holdfast_domain::process::{Ask, Process};
 use holdfast_domain::{Timestamp, derive};
 use holdfast_store::{Filter, Position, RecordedEvent, Subscription};
@@ -157,10 +159,8 @@ impl Worker {
                 let at = Timestamp::from_micros(event.recorded_at_micros);
                 let process = self.process;
                 // A rule that panics must not stop the process for everybody else.
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    known.react(process, at, settings)
-                }))
-                .map_err(|_| "the process panicked".to_owned())
+                std::panic::catch_unwind(AssertUnwindSafe(|| known.react(process, at, settings)))
+                    .map_err(|_| "the process panicked".to_owned())
             }
             Err(error) => Err(error),
         };
@@ -204,8 +204,13 @@ impl Worker {
                 Work::Fact { event, .. } | Work::Poison { event, .. } => Some(event.position),
                 Work::Fired(_) | Work::Redrive(..) | Work::Again { .. } => None,
             };
-            self.perform(lane, &job.work).await;
-            if let Some(position) = position {
+            // Whatever panics, the lane goes on with what comes next. The checkpoint stays before a fact
+            // that was neither done nor parked.
+            let performed = AssertUnwindSafe(self.perform(lane, &job.work)).catch_unwind().await;
+            if performed.is_err() {
+                tracing::error!(process = self.process.name(), lane, "performing it panicked");
+            }
+            if let Some(position) = position.filter(|_| performed.is_ok()) {
                 self.progress().finish(position);
             }
             drop(job);
@@ -298,7 +303,8 @@ impl Worker {
                 },
             );
             match look.await {
-                Ok((asks, _)) if asks.is_empty() => self.progress().payment(payment, false),
+                // At rest by now; the follower crosses it off when it comes to that event.
+                Ok((asks, _)) if asks.is_empty() => {}
                 Ok((asks, reservation)) => {
                     // It is asked about the next time.
                     let Some(room) = self.room() else { break };

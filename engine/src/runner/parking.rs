@@ -1,9 +1,11 @@
 //! What cannot be done is put aside, with everything that belongs behind it; an operator has it done
 //! again. DOMAIN.md D40, PROMISES.md P10.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use holdfast_domain::process::Ask;
 use holdfast_domain::{Timestamp, derive};
 use holdfast_store::Filter;
@@ -98,25 +100,37 @@ impl Worker {
             return;
         }
         let Some(lane) = letter.lane.clone() else { return };
-        while let Some((id, letter)) = self.next_behind(&lane).await {
-            if !self.redo_one(id, &letter).await {
-                return;
+        loop {
+            match self.next_behind(&lane).await {
+                Ok(None) => break,
+                Ok(Some((id, letter))) => {
+                    if !self.redo_one(id, &letter).await {
+                        return;
+                    }
+                }
+                // What is behind it is not known: the lane stays parked.
+                Err(failed) => {
+                    tracing::error!(lane, ?failed, "what is parked behind it could not be read");
+                    return;
+                }
             }
         }
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&lane);
     }
 
-    async fn next_behind(&self, lane: &str) -> Option<(Uuid, Letter)> {
-        let lane = lane.to_owned();
+    async fn next_behind(&self, lane: &str) -> Result<Option<(Uuid, Letter)>, Failed> {
         let consumer = self.process.name().to_owned();
-        let first = self.core.dispatch.look::<letters::State, _>(&consumer, move |view| {
-            let behind = view.state.letters.iter();
-            behind
-                .filter(|(_, letter)| letter.lane.as_ref() == Some(&lane))
-                .min_by_key(|(_, letter)| letter.nth)
-                .map(|(id, letter)| (*id, letter.clone()))
+        let first = self.patiently(|| {
+            let lane = lane.to_owned();
+            self.core.dispatch.try_look::<letters::State, _>(&consumer, move |view| {
+                let behind = view.state.letters.iter();
+                behind
+                    .filter(|(_, letter)| letter.lane.as_ref() == Some(&lane))
+                    .min_by_key(|(_, letter)| letter.nth)
+                    .map(|(id, letter)| (*id, letter.clone()))
+            })
         });
-        first.await.ok().flatten()
+        first.await
     }
 
     /// True when it is done now.
@@ -128,10 +142,15 @@ impl Worker {
             lane: letter.lane.clone(),
         };
         let first_failed_at = self.core.house.now();
-        let done = match &letter.ask {
-            Some(ask) => self.try_ask(ask, id, &cause).await.map_err(|trouble| trouble.text),
-            None => self.reread(letter, &cause).await,
+        let again = async {
+            match &letter.ask {
+                Some(ask) => self.try_ask(ask, id, &cause).await.map_err(|trouble| trouble.text),
+                None => self.reread(letter, &cause).await,
+            }
         };
+        // Parked again, like anything else that failed.
+        let done = AssertUnwindSafe(again).catch_unwind().await;
+        let done = done.unwrap_or_else(|_| Err("performing it panicked".into()));
         match done {
             Ok(()) => {
                 let context = Context::system(

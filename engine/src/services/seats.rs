@@ -83,17 +83,44 @@ impl Engine {
         Ok(Locked { lock_id, seat_map_id: map.clone(), seat_ids, expires_at, done })
     }
 
-    /// Gives a bare lock back. One that is gone, or another's, answers alike: nothing is told.
+    /// Gives a bare lock back. One that is gone, or another's, is not there: nothing is told.
     pub async fn release_seat_lock(
         &self,
         request: &Request,
         id: SeatMapId,
         lock_id: LockId,
     ) -> Result<Done, Rejection> {
-        let by = request.caller.by.clone();
-        let command = seatmap::Command::ReleaseLock { lock_id, by };
         let stream = target::<seatmap::State>(&id);
-        self.noted(request, stream, self.one_command::<seatmap::State>(request, id, command)).await
+        let (engine, asked) = (self.clone(), request.clone());
+        let work = self.to_its_end(async move {
+            let entered = engine.enter(&asked).await?;
+            if let Some(row) = &entered.bound {
+                return Ok(Done::before(row));
+            }
+            engine.theirs(&asked, &id, lock_id).await?;
+            let by = asked.caller.by.clone();
+            let command = seatmap::Command::ReleaseLock { lock_id, by };
+            let context = Context::of(&asked);
+            let recording = engine.record::<seatmap::State>(&asked, &id, command, context).await?;
+            Ok(Done { position: recording.position, replayed: recording.replayed })
+        });
+        self.noted(request, stream, work).await
+    }
+
+    /// Whether there is such a lock that the caller may give back, or it was given back by this request.
+    async fn theirs(
+        &self,
+        request: &Request,
+        id: &SeatMapId,
+        lock_id: LockId,
+    ) -> Result<(), Rejection> {
+        let (by, command_id) = (request.caller.by.clone(), request.command_id());
+        let known = self.0.dispatch.look::<seatmap::State, _>(id, move |view| {
+            let lock = view.state.lock(&lock_id);
+            view.recorded(&command_id).is_some()
+                || lock.is_some_and(|lock| by.may_act_for(lock.user_id))
+        });
+        if known.await? { Ok(()) } else { Err(Rejection::NotFound("seat lock")) }
     }
 
     /// Refuses a customer who holds too much unpaid already (API6:2023; a setting).

@@ -29,7 +29,9 @@ impl Engine {
         body: &[u8],
     ) -> Result<(), WebhookError> {
         let port = self.0.gateway(gateway).map_err(|_| WebhookError::UnknownGateway)?;
-        let heard = port.webhook(&|name| header(name), body, self.now())?;
+        // The gateway has signed by the wall clock.
+        let signed_by = self.0.house.clock.wall();
+        let heard = port.webhook(&|name| header(name), body, signed_by)?;
         let (Some(payment_id), Some(word)) = (heard.payment_id, heard.word) else { return Ok(()) };
         let record = Command::Record {
             attempt: heard.attempt.unwrap_or(1),
@@ -78,7 +80,8 @@ impl Engine {
         let now = self.now();
         let park = letters::Command::Park {
             id,
-            position: self.store().head().0,
+            // It comes from outside, from no event of the log.
+            position: 0,
             event_id: id,
             ask: Some(ask.clone()),
             error: "there is no such payment or attempt yet".into(),

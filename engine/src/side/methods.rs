@@ -14,7 +14,8 @@ impl Side {
         now: Timestamp,
     ) -> Result<(), SideError> {
         sqlx::query(
-            "INSERT OR IGNORE INTO payment_methods (command_id, token, at) VALUES (?, ?, ?)",
+            "INSERT INTO payment_methods (command_id, token, at) VALUES (?, ?, ?)
+             ON CONFLICT (command_id) DO UPDATE SET token = excluded.token, at = excluded.at",
         )
         .bind(blob(command_id))
         .bind(token)

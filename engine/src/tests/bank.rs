@@ -54,6 +54,8 @@ pub(super) struct Bank {
     books: Mutex<Books>,
     /// Calls wait here while the bank is slow.
     slow: Semaphore,
+    /// The moment by which a notice's signature was judged last.
+    judged_at: Mutex<Option<Timestamp>>,
 }
 
 /// What its webhooks say.
@@ -67,11 +69,16 @@ pub(super) struct Notice {
 
 impl Bank {
     pub(super) fn new() -> Self {
-        Self { books: Mutex::default(), slow: Semaphore::new(Semaphore::MAX_PERMITS) }
+        let slow = Semaphore::new(Semaphore::MAX_PERMITS);
+        Self { books: Mutex::default(), slow, judged_at: Mutex::default() }
     }
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn judged_at(&self) -> Option<Timestamp> {
+        *self.judged_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn intent(&self, payment: PaymentId, attempt: u16) -> Option<Intent> {
@@ -308,8 +315,9 @@ impl Gateway for Bank {
         &self,
         header: &dyn Fn(&str) -> Option<String>,
         body: &[u8],
-        _: Timestamp,
+        now: Timestamp,
     ) -> Result<WebhookWord, WebhookError> {
+        *self.judged_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         if header("signature").as_deref() != Some("good") {
             return Err(WebhookError::BadSignature);
         }

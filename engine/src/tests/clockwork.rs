@@ -151,6 +151,28 @@ async fn timers_are_made_again_from_the_log_when_the_side_file_is_lost() {
 }
 
 #[tokio::test]
+async fn a_hold_lasts_exactly_its_time_from_the_moment_on_record_however_slow_its_claims_were() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    world.quiet().await;
+    let before = world.events("inventory-concert").await.len();
+    world.store.stall(Some("seatmap.seats-locked"));
+    let making = world.reserve("ann", "1", seats(&["L-1-1"]));
+    let delay = async {
+        while world.events("inventory-concert").await.len() == before {
+            tokio::task::yield_now().await;
+        }
+        world.sim.advance(secs(3));
+        world.store.stall(None);
+    };
+    let (made, ()) = tokio::join!(making, delay);
+    let made = made.expect("free");
+    let created = &world.events(&format!("reservation-{}", made.id)).await[0];
+    let metadata = holdfast_schemas::Metadata::decode(&created.metadata).expect("readable");
+    assert_eq!(made.state.hold_expires_at, Some(metadata.occurred_at.plus(TTL)));
+}
+
+#[tokio::test]
 async fn an_operator_gives_a_hold_its_whole_time_again_and_claims_follow() {
     let world = World::new().await;
     world.open_the_hall(10, None).await;

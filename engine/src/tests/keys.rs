@@ -276,6 +276,19 @@ async fn an_append_whose_answer_was_lost_is_found_again_and_counts_once() {
 }
 
 #[tokio::test]
+async fn after_a_try_of_unknown_outcome_a_full_store_promises_nothing() {
+    let world = World::new().await;
+    world.shirts(5).await;
+    world.quiet().await;
+    world.store.fill_vaguely();
+    let request = operator("receiveStock", "k");
+    let outcome = world.engine.receive_stock(&request, sku(SHIRT), 7).await;
+    assert_eq!(outcome.expect_err("full").code(), "OUTCOME_UNKNOWN");
+    world.store.fill(false);
+    assert!(!world.engine.receive_stock(&request, sku(SHIRT), 7).await.expect("room").replayed);
+}
+
+#[tokio::test]
 async fn a_booking_needs_no_more_memory_than_a_few_streams() {
     let few = crate::Settings { hot_streams: 1, ..settings() };
     let world = World::with(few, Protections::default()).await;

@@ -168,6 +168,22 @@ async fn webhook_first() {
 }
 
 #[tokio::test]
+async fn a_signature_is_judged_by_the_wall_clock_also_when_that_is_not_believed() {
+    let world = World::new().await;
+    let payment_id = holdfast_domain::PaymentId(holdfast_domain::derive(&["nobody"]));
+    let word = paid(payment_id, 1, eur(PRICE));
+    let notice = Notice { id: "evt_1".into(), payment_id, attempt: 1, word };
+    let leapt = super::world::NOON.plus(secs(86_400));
+    world.sim.set_wall(leapt);
+    world.notice(&notice).await.expect("put aside");
+    assert!(world.engine.now() < leapt);
+    assert_eq!(world.bank.judged_at(), Some(leapt));
+    let letters = world.engine.load::<crate::letters::State>(&"webhooks".to_owned()).await;
+    let letters = letters.expect("readable").state.letters;
+    assert!(letters.values().all(|letter| letter.position == 0), "it came from no event of ours");
+}
+
+#[tokio::test]
 async fn a_word_about_nothing_we_know_stays_put_aside() {
     let world = World::new().await;
     let payment_id = ReservationId(uuid::Uuid::from_u128(77)).payment_id();

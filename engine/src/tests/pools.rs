@@ -236,10 +236,30 @@ async fn seats_that_its_own_customer_has_locked_are_taken_over() {
     assert_eq!(world.map().await.seats_of(Owner::Reservation(made.id)), ids(&["L-1-1", "L-1-2"]));
     // The lock's own time and its id mean nothing any more.
     let request = request("ann", "releaseSeatLock", "3");
-    world.engine.release_seat_lock(&request, hall(), lock.lock_id).await.expect("already so");
+    let gone = world.engine.release_seat_lock(&request, hall(), lock.lock_id).await;
+    assert_eq!(gone, Err(Rejection::NotFound("seat lock")));
     world.pass(past(secs(600))).await;
     assert_eq!(world.map().await.counts().locked, 2);
     assert_eq!(world.status(made.id).await, Status::Hold);
+}
+
+#[tokio::test]
+async fn only_a_lock_that_is_the_callers_is_given_back_and_the_same_key_is_told_so_again() {
+    let world = World::new().await;
+    world.open_the_hall(100, None).await;
+    let lock = world.lock("ann", "1", &["L-1-1"]).await.expect("free").lock_id;
+    let release = async |who: &str, key: &str, lock_id| {
+        let request = request(who, "releaseSeatLock", key);
+        world.engine.release_seat_lock(&request, hall(), lock_id).await
+    };
+    let missing = Err(Rejection::NotFound("seat lock"));
+    assert_eq!(release("bob", "1", lock).await, missing, "another's");
+    let unknown = holdfast_domain::LockId(holdfast_domain::derive(&["never"]));
+    assert_eq!(release("ann", "2", unknown).await, missing, "never was");
+    assert_eq!(world.map().await.counts().locked, 1);
+    assert!(!release("ann", "3", lock).await.expect("hers").replayed);
+    assert!(release("ann", "3", lock).await.expect("the same request").replayed);
+    assert_eq!(release("ann", "4", lock).await, missing, "given back already");
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ pub(super) struct Mortal {
     died: watch::Sender<bool>,
     /// Appends fail with this while set, and nothing is recorded.
     full: AtomicBool,
+    /// The next append is lost without a word, and the store is full from then on.
+    vague: AtomicBool,
     /// How many appends are recorded while their answer is lost.
     lost_answers: AtomicI64,
     /// Appends of this kind of event are refused while it is set.
@@ -67,6 +69,7 @@ impl Mortal {
             dead: AtomicBool::new(false),
             died: watch::Sender::new(false),
             full: AtomicBool::new(false),
+            vague: AtomicBool::new(false),
             lost_answers: AtomicI64::new(0),
             refused: watch::Sender::new(None),
             stalled: watch::Sender::new(None),
@@ -89,6 +92,11 @@ impl Mortal {
     /// Appends with an event of that kind are refused from now on; none: they are taken.
     pub(super) fn refuse(&self, kind: Option<&'static str>) {
         self.refused.send_replace(kind);
+    }
+
+    /// The next append is lost without a word, and the store is full from then on.
+    pub(super) fn fill_vaguely(&self) {
+        self.vague.store(true, Ordering::SeqCst);
     }
 
     /// The next appends are recorded, and their answers are lost on the way.
@@ -118,6 +126,10 @@ impl Mortal {
 impl EventStore for Mortal {
     async fn append(&self, batches: Vec<StreamAppend>) -> Result<Appended, AppendError> {
         self.alive().await;
+        if self.vague.swap(false, Ordering::SeqCst) {
+            self.fill(true);
+            return Err(AppendError::Unknown("the connection broke".into()));
+        }
         if self.full.load(Ordering::SeqCst) {
             return Err(AppendError::Full);
         }
