@@ -8,7 +8,7 @@ use holdfast_engine::{Engine, Request};
 use holdfast_projections::{NotificationRow, PageRequest, QueryError, ReadModels};
 use holdfast_store::{Direction, Position, StreamId};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::ask;
 use crate::config::ApiConfig;
@@ -29,7 +29,14 @@ pub(crate) struct Door {
     pub(crate) rates: Rates,
     /// One permit a WebSocket.
     pub(crate) sockets: Arc<Semaphore>,
+    /// One permit an answer that shows the seats of a hall: each may be tens of megabytes.
+    halls: Semaphore,
 }
+
+/// How many answers with seats are built at once.
+const HALLS: usize = 2;
+/// How long a request for seats waits for the others.
+const HALL_WAIT: Duration = Duration::from_secs(5);
 
 /// How a request came, besides what it asks.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +53,23 @@ impl Door {
             feed: Arc::new(Feed::new(engine.store().clone(), limits.ws_queue)),
             rates: Rates::new(limits.requests_per_minute_per_address, limits.holds_per_minute),
             sockets: Arc::new(Semaphore::new(limits.ws_connections)),
+            halls: Semaphore::new(HALLS),
             engine,
             reads,
             config,
+        }
+    }
+
+    /// The right to build an answer with seats, when there are any.
+    pub(crate) async fn hall(&self, seats: bool) -> Result<Option<SemaphorePermit<'_>>, No> {
+        if !seats {
+            return Ok(None);
+        }
+        match tokio::time::timeout(HALL_WAIT, self.halls.acquire()).await {
+            Ok(permit) => Ok(permit.ok()),
+            Err(_) => {
+                Err(No::new(Code::Unavailable, "many ask for the seats of a hall; ask again"))
+            }
         }
     }
 

@@ -155,9 +155,6 @@ pub(crate) fn read_cursor(cursor: &str) -> Result<String, No> {
     text.strip_prefix("c1:").map(str::to_owned).ok_or_else(refuse)
 }
 
-/// How many rows a page has when nobody says.
-const USUAL: usize = 20;
-
 /// The page that is asked for, within what a page may have.
 pub(crate) fn page(
     ctx: &Context<'_>,
@@ -166,7 +163,7 @@ pub(crate) fn page(
 ) -> async_graphql::Result<PageRequest> {
     let most = ctx.door().config.limits.page;
     let first = match first {
-        None => USUAL,
+        None => super::limits::USUAL,
         Some(first) => usize::try_from(first)
             .ok()
             .filter(|first| (1..=most).contains(first))
@@ -176,10 +173,9 @@ pub(crate) fn page(
     Ok(PageRequest { first, after })
 }
 
-/// What a page costs: its rows count a twentieth of what one row costs.
+/// What a page costs, for the library.
 pub(crate) fn weight(first: Option<i32>, child: usize) -> usize {
-    let first = first.map_or(USUAL, |first| usize::try_from(first).unwrap_or(0));
-    1 + child * first.div_ceil(USUAL).max(1)
+    super::limits::page(first.map(i64::from), child)
 }
 
 /// The highest position that mutations of this request recorded, for the answer's header.

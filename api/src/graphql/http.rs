@@ -38,27 +38,40 @@ pub(crate) async fn post(
         Ok(body) => body,
         Err(no) => return refuse(&no),
     };
-    let answers = match body {
+    let (requests, batch) = match body {
         Value::Array(requests) => {
             let most = door.config.limits.graphql_batch;
             if requests.is_empty() || requests.len() > most {
                 return refuse(&No::malformed(format!("a batch has 1 to {most} operations")));
             }
-            let runs = requests
-                .into_iter()
-                .map(|request| run(&graphql, &who, &highest, &traceparent, request));
-            futures::future::join_all(runs).await
+            (requests, true)
         }
         request @ (Value::Null
         | Value::Bool(_)
         | Value::Number(_)
         | Value::String(_)
-        | Value::Object(_)) => {
-            let answer = run(&graphql, &who, &highest, &traceparent, request).await;
-            return respond(status(&answer), &answer, &highest);
-        }
+        | Value::Object(_)) => (vec![request], false),
     };
-    respond(StatusCode::OK, &answers, &highest)
+    let prepared: Vec<_> = requests.into_iter().map(|request| prepare(&door, request)).collect();
+    let may = door.config.limits.graphql_complexity;
+    let costs = prepared.iter().flatten().map(|prepared| prepared.cost);
+    if costs.fold(0, usize::saturating_add) > may {
+        let message = format!("the operations of a batch may cost at most {may} together");
+        return refuse(&No::new(Code::GraphqlInvalid, message));
+    }
+    let seats = prepared.iter().flatten().any(|prepared| prepared.seats);
+    // Held until the answer is written out.
+    let _hall = match door.hall(seats).await {
+        Ok(permit) => permit,
+        Err(no) => return refuse(&no),
+    };
+    let runs =
+        prepared.into_iter().map(|request| run(&graphql, &who, &highest, &traceparent, request));
+    let answers = futures::future::join_all(runs).await;
+    match answers.as_slice() {
+        [answer] if !batch => respond(status(answer), answer, &highest),
+        answers => respond(StatusCode::OK, &answers, &highest),
+    }
 }
 
 async fn run(
@@ -66,10 +79,10 @@ async fn run(
     who: &Who,
     highest: &Highest,
     traceparent: &Traceparent,
-    request: Value,
+    prepared: Result<Prepared, No>,
 ) -> Answer {
-    match prepare(&graphql.door, request) {
-        Ok(mut request) => {
+    match prepared {
+        Ok(Prepared { mut request, .. }) => {
             if only_reads(&mut request) {
                 graphql.door.fresh().await;
             }
@@ -81,15 +94,29 @@ async fn run(
     }
 }
 
+/// An operation that may be run.
+pub(crate) struct Prepared {
+    pub(crate) request: Request,
+    cost: usize,
+    /// Whether seats are asked for, of which few are shown at once.
+    pub(crate) seats: bool,
+}
+
 /// Reads one operation, within the limits of documents.
-pub(crate) fn prepare(door: &Arc<Door>, request: Value) -> Result<Request, No> {
-    let request: Request = serde_json::from_value(request).map_err(|error| {
+pub(crate) fn prepare(door: &Arc<Door>, request: Value) -> Result<Prepared, No> {
+    let mut request: Request = serde_json::from_value(request).map_err(|error| {
         No::malformed(format!("an operation has query, variables, operationName: {error}"))
     })?;
-    let document = limits::read(&request.query, &door.config.limits)?;
-    let mut request = request;
+    let limits::Judged { document, cost, seats } =
+        limits::read(&request.query, &request.variables, &door.config.limits)?;
+    let named = request.operation_name.as_deref();
+    // A subscription shows no seats, and may stay open for as long as it likes.
+    let subscribes = document.operations.iter().any(|(name, operation)| {
+        operation.node.ty == OperationType::Subscription
+            && name.is_none_or(|name| Some(name.as_str()) == named)
+    });
     request.set_parsed_query(document);
-    Ok(request)
+    Ok(Prepared { request, cost, seats: seats && !subscribes })
 }
 
 /// Whether nothing but queries stand in the document.

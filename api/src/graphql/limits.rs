@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::{Name, Value as ConstValue, Variables};
 
 use crate::config::Limits;
 use crate::no::{Code, No};
@@ -15,8 +16,32 @@ use crate::no::{Code, No};
 /// How deep the introspection of GraphiQL nests, which no customer's query may.
 pub(crate) const INTROSPECTION_DEPTH: usize = 20;
 
+/// What the seats of a hall cost: all of them, so that no request asks for two halls; or a section's.
+pub(crate) fn seats(of_a_section: bool) -> usize {
+    if of_a_section { 150 } else { 600 }
+}
+
+/// How many rows a page has when nobody says.
+pub(crate) const USUAL: usize = 20;
+
+/// What a page costs: its rows count a twentieth of what one row costs.
+pub(crate) fn page(first: Option<i64>, child: usize) -> usize {
+    let first = first.map_or(USUAL, |first| usize::try_from(first).unwrap_or(0));
+    // A page that is larger than pages may be is refused when it is asked for.
+    child.saturating_mul(first.div_ceil(USUAL).clamp(1, 50)).saturating_add(1)
+}
+
+/// A document that may be run.
+pub(crate) struct Judged {
+    pub(crate) document: ExecutableDocument,
+    /// What it costs; the operations of a batch may cost together what one may.
+    pub(crate) cost: usize,
+    /// Whether seats are asked for.
+    pub(crate) seats: bool,
+}
+
 /// Reads a document that is within the limits.
-pub(crate) fn read(query: &str, limits: &Limits) -> Result<ExecutableDocument, No> {
+pub(crate) fn read(query: &str, variables: &Variables, limits: &Limits) -> Result<Judged, No> {
     let refuse = |message: String| Err(No::new(Code::GraphqlInvalid, message));
     if query.len() > limits.graphql_document_bytes {
         return refuse(format!("a document has at most {} bytes", limits.graphql_document_bytes));
@@ -24,7 +49,12 @@ pub(crate) fn read(query: &str, limits: &Limits) -> Result<ExecutableDocument, N
     // The parser itself stops at a depth of its own.
     let document =
         parse_query(query).map_err(|error| No::new(Code::GraphqlInvalid, error.to_string()))?;
-    let mut judge = Judge { document: &document, known: HashMap::new() };
+    let mut judge = Judge {
+        document: &document,
+        known: HashMap::new(),
+        variables,
+        defaults: defaults(&document),
+    };
     let mut total = Size::default();
     for (_, operation) in document.operations.iter() {
         let size = judge.set(&operation.node.selection_set.node)?;
@@ -52,7 +82,7 @@ pub(crate) fn read(query: &str, limits: &Limits) -> Result<ExecutableDocument, N
     if total.introspection > INTROSPECTION_DEPTH {
         return refuse(format!("introspection may nest at most {INTROSPECTION_DEPTH} deep"));
     }
-    if total.fields > limits.graphql_complexity {
+    if total.cost > limits.graphql_complexity {
         return refuse(format!("a document may cost at most {}", limits.graphql_complexity));
     }
     if aliases.max(total.aliases) > limits.graphql_aliases {
@@ -61,7 +91,25 @@ pub(crate) fn read(query: &str, limits: &Limits) -> Result<ExecutableDocument, N
     if directives.max(total.directives) > limits.graphql_directives {
         return refuse(format!("a document has at most {} directives", limits.graphql_directives));
     }
-    Ok(document)
+    Ok(Judged { cost: total.cost, seats: total.seats, document })
+}
+
+/// What variables are when they are not sent; null when operations of the document disagree.
+fn defaults(document: &ExecutableDocument) -> HashMap<Name, ConstValue> {
+    let mut found: HashMap<Name, ConstValue> = HashMap::new();
+    for (_, operation) in document.operations.iter() {
+        for variable in &operation.node.variable_definitions {
+            let name = variable.node.name.node.clone();
+            let value =
+                variable.node.default_value.as_ref().map_or(ConstValue::Null, |v| v.node.clone());
+            let value = match found.get(&name) {
+                Some(other) if *other != value => ConstValue::Null,
+                _ => value,
+            };
+            found.insert(name, value);
+        }
+    }
+    found
 }
 
 /// Aliases and directives as they are written, fragments not followed.
@@ -87,7 +135,9 @@ fn written(set: &SelectionSet) -> (usize, usize) {
 /// What a selection amounts to once its fragments are spread out.
 #[derive(Clone, Copy, Default)]
 struct Size {
-    fields: usize,
+    /// A field costs one, those that stand for much more.
+    cost: usize,
+    seats: bool,
     aliases: usize,
     directives: usize,
     depth: usize,
@@ -97,7 +147,8 @@ struct Size {
 impl Size {
     fn beside(self, other: Size) -> Size {
         Size {
-            fields: self.fields.saturating_add(other.fields),
+            cost: self.cost.saturating_add(other.cost),
+            seats: self.seats || other.seats,
             aliases: self.aliases.saturating_add(other.aliases),
             directives: self.directives.saturating_add(other.directives),
             depth: self.depth.max(other.depth),
@@ -110,6 +161,8 @@ struct Judge<'a> {
     document: &'a ExecutableDocument,
     /// What each fragment amounts to; none while it is being looked at.
     known: HashMap<&'a str, Option<Size>>,
+    variables: &'a Variables,
+    defaults: HashMap<Name, ConstValue>,
 }
 
 impl<'a> Judge<'a> {
@@ -119,7 +172,8 @@ impl<'a> Judge<'a> {
             let mut size = match &selection.node {
                 Selection::Field(field) => {
                     let mut size = self.set(&field.node.selection_set.node)?;
-                    size.fields = size.fields.saturating_add(1);
+                    size.cost = self.cost(&field.node, size.cost);
+                    size.seats |= field.node.name.node == "seats";
                     size.aliases =
                         size.aliases.saturating_add(usize::from(field.node.alias.is_some()));
                     if matches!(field.node.name.node.as_str(), "__schema" | "__type") {
@@ -139,6 +193,37 @@ impl<'a> Judge<'a> {
             total = total.beside(size);
         }
         Ok(total)
+    }
+
+    /// What a field costs with what is selected below it. Judged by names, which mean one thing each in
+    /// the schema.
+    fn cost(&self, field: &Field, child: usize) -> usize {
+        match field.name.node.as_str() {
+            "seats" => {
+                let section =
+                    matches!(self.argument(field, "section"), Some(ConstValue::String(_)));
+                seats(section).saturating_add(child)
+            }
+            "items" | "reservations" | "notifications" | "events" | "rejectedCommands"
+            | "deadLetters" | "stockMovements" | "timeline" => {
+                let first = match self.argument(field, "first") {
+                    Some(ConstValue::Number(first)) => first.as_i64(),
+                    _ => None,
+                };
+                page(first, child)
+            }
+            _ => child.saturating_add(1),
+        }
+    }
+
+    /// The value of an argument, variables looked up.
+    fn argument(&self, field: &Field, name: &str) -> Option<ConstValue> {
+        let value = &field.get_argument(name)?.node;
+        let known = |name: Name| {
+            let known = self.variables.get(&name).or_else(|| self.defaults.get(&name));
+            Ok::<_, std::convert::Infallible>(known.cloned().unwrap_or(ConstValue::Null))
+        };
+        value.clone().into_const_with(known).ok()
     }
 
     fn fragment(&mut self, name: &str) -> Result<Size, No> {
@@ -168,7 +253,47 @@ mod tests {
     use super::*;
 
     fn judged(query: &str) -> Result<(), No> {
-        read(query, &Limits::default()).map(drop)
+        read(query, &Variables::default(), &Limits::default()).map(drop)
+    }
+
+    fn cost(query: &str, variables: serde_json::Value) -> usize {
+        let limits = Limits { graphql_complexity: usize::MAX, ..Limits::default() };
+        read(query, &Variables::from_json(variables), &limits).expect("it is small").cost
+    }
+
+    #[test]
+    fn one_hall_fits_and_two_do_not_however_they_are_asked_for() {
+        let hall = "seatMap(id: \"x\") { seats { id label price { formatted } } }";
+        judged(&format!("{{ {hall} }}")).expect("one");
+        assert!(judged(&format!("{{ a: {hall} b: {hall} }}")).is_err());
+        let section = "seatMap(id: \"x\") { seats(section: \"A\") { id label } }";
+        judged(&format!("{{ a: {section} b: {section} c: {section} }}")).expect("three sections");
+        let open = "query Q($s: String) { seatMap(id: \"x\") { seats(section: $s) { id } } }";
+        assert!(cost(open, serde_json::json!({})) > 600);
+        assert!(cost(open, serde_json::json!({"s": "A"})) < 200);
+        let disagree = "query A($s: String = \"A\") { ...F } query B($s: String) { ...F } \
+                        fragment F on Query { seatMap(id: \"x\") { seats(section: $s) { id } } }";
+        assert!(cost(disagree, serde_json::json!({})) > 1_200);
+    }
+
+    #[test]
+    fn rows_cost_what_is_asked_of_them_and_ordinary_lists_are_allowed() {
+        let query = "query Q($n: Int = 100) { events(first: $n) { edges { node { id type } } } }";
+        assert_eq!(cost(query, serde_json::json!({})), 21);
+        assert_eq!(cost(query, serde_json::json!({"n": 20})), 5);
+        judged(
+            "{ reservations(first: 20) { edges { node { id status total { amountMinor } \
+             lines { sku quantity } payments { status } tickets { id } } } } \
+             events(first: 100) { edges { cursor node { id position stream streamVersion type \
+             schemaVersion occurredAt recordedAt actor { kind id } correlationId causationId \
+             commandId data } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }",
+        )
+        .expect("ordinary");
+        let nested = "reservations(first: 100) { edges { node { timeline(first: 100) \
+                      { edges { node { id type data } } } } } }";
+        judged(&format!("{{ {nested} }}")).expect("once");
+        let many: String = (0..9).map(|n| format!("a{n}: {nested} ")).collect();
+        assert!(judged(&format!("{{ {many} }}")).is_err());
     }
 
     fn nested(depth: usize) -> String {

@@ -16,6 +16,7 @@ mod refusal;
 mod reservation;
 mod scalars;
 mod seatmap;
+mod seats;
 mod subscription;
 mod ticket;
 pub(crate) mod ws;

@@ -1,10 +1,12 @@
 //! Halls, seats, locks, and what changes in them. Never whose a seat is.
 
 use async_graphql::{ComplexObject, Context, Enum, ID, SimpleObject};
-use holdfast_projections::{SeatMapRow, SeatRow};
+use holdfast_projections::SeatMapRow;
 
 use super::common::{Asking, Money, error};
+use super::limits;
 use super::scalars::{DateTime, Position};
+use super::seats::Seats;
 use crate::door::trouble;
 use crate::{names, seats};
 
@@ -17,6 +19,7 @@ pub(crate) enum SeatStatus {
     Blocked,
 }
 
+// What a seat has, for the schema; `seats` writes it.
 #[derive(SimpleObject, Clone)]
 pub(crate) struct Seat {
     id: ID,
@@ -28,22 +31,6 @@ pub(crate) struct Seat {
     category: String,
     status: SeatStatus,
     price: Money,
-}
-
-impl From<SeatRow> for Seat {
-    fn from(row: SeatRow) -> Self {
-        Self {
-            id: row.id.as_str().into(),
-            label: row.label,
-            section: row.section,
-            row: row.row,
-            x: row.x,
-            y: row.y,
-            category: row.category,
-            status: row.status.into(),
-            price: row.price.into(),
-        }
-    }
 }
 
 #[derive(SimpleObject, Clone)]
@@ -69,16 +56,15 @@ pub(crate) struct SeatMap {
 
 #[ComplexObject]
 impl SeatMap {
-    // A hall may have fifty thousand seats: dear, so that one document asks for a few of them at most.
-    #[graphql(complexity = "150 + child_complexity")]
+    // A hall may have fifty thousand seats: one whole hall to a request, or a few of its sections.
+    #[graphql(complexity = "limits::seats(section.is_some()) + child_complexity")]
     async fn seats(
         &self,
         ctx: &Context<'_>,
         section: Option<String>,
-    ) -> async_graphql::Result<Vec<Seat>> {
+    ) -> async_graphql::Result<Seats> {
         let rows = ctx.door().reads.seats(&self.raw, section.as_deref()).await;
-        let rows = rows.map_err(|failed| error(trouble(failed)))?;
-        Ok(rows.into_iter().map(Seat::from).collect())
+        Ok(Seats(rows.map_err(|failed| error(trouble(failed)))?))
     }
 }
 

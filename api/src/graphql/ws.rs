@@ -216,13 +216,14 @@ impl Talk {
             http::prepare(self.door(), payload)
         };
         match request {
-            Ok(request) => {
+            Ok(http::Prepared { request, seats, .. }) => {
                 let request = self
                     .graphql
                     .with_data(request, &self.who)
                     .data(Highest::default())
                     .data(Traceparent::default());
-                let task = stream(self.graphql.clone(), request, id.clone(), self.out.clone());
+                let task =
+                    stream(self.graphql.clone(), request, seats, id.clone(), self.out.clone());
                 let name = uuid::Uuid::now_v7().to_string();
                 let task = self.tasks.spawn(REQUEST_ID.scope(name, task));
                 self.running.insert(id, task);
@@ -242,9 +243,19 @@ impl Talk {
 async fn stream(
     graphql: GraphQl,
     request: Request,
+    seats: bool,
     id: String,
     out: mpsc::Sender<String>,
 ) -> String {
+    let mut hall = match graphql.door.hall(seats).await {
+        Ok(permit) => permit,
+        Err(no) => {
+            let errors = http::failed(&no).errors;
+            let message = json!({"id": id, "type": "error", "payload": errors}).to_string();
+            let _ = out.send(message).await;
+            return id;
+        }
+    };
     let mut answers = std::pin::pin!(graphql.execute_stream(request));
     let mut first = true;
     while let Some(answer) = answers.next().await {
@@ -259,7 +270,9 @@ async fn stream(
         } else {
             json!({"id": id, "type": "next", "payload": answer})
         };
-        if out.send(message.to_string()).await.is_err() || refused {
+        let message = message.to_string();
+        drop(hall.take()); // a hall is asked for once, and who does not read it keeps nobody waiting
+        if out.send(message).await.is_err() || refused {
             return id;
         }
     }

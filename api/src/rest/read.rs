@@ -197,6 +197,7 @@ pub(crate) async fn seat_map(
         let absent = || No::absent("seat map");
         let id = input::seat_map(&id)?;
         let row = door.reads.seat_map(&id).await.map_err(trouble)?.ok_or_else(absent)?;
+        let _hall = door.hall(true).await?;
         let seats = door.reads.seats(&id, least.section.as_deref()).await.map_err(trouble)?;
         let seats: Vec<Value> = seats.iter().map(shown_seat).collect();
         let body = json!({
