@@ -110,7 +110,8 @@ pub struct Ready {
 
 impl Default for Ready {
     fn default() -> Self {
-        Self { max_lag: 10_000, max_dead_letters: 0 }
+        // One letter is an operator's task; a pile of a hundred is a server's trouble.
+        Self { max_lag: 10_000, max_dead_letters: 99 }
     }
 }
 

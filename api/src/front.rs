@@ -64,7 +64,11 @@ pub(crate) async fn front(State(door): State<Arc<Door>>, request: Request, next:
 async fn inner(door: &Arc<Door>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let cors = origin.filter(|origin| allowed(origin, &door.config.cors_origins));
-    let graphql = request.uri().path() == "/graphql";
+    let path = request.uri().path();
+    let graphql = path == "/graphql";
+    let changes = matches!(*request.method(), Method::POST | Method::PATCH | Method::DELETE)
+        && !graphql
+        && !path.starts_with("/sandbox");
     let mut response = if request.method() == Method::OPTIONS && cors.is_some() {
         preflight()
     } else {
@@ -81,6 +85,11 @@ async fn inner(door: &Arc<Door>, request: Request, next: Next) -> Response {
             Err(no) => no.into_response(),
         }
     };
+    if changes {
+        // What recorded nothing is true of the log as it stands.
+        let head = door.engine.store().head().0;
+        response.headers_mut().entry(POSITION).or_insert(head.into());
+    }
     if let Some(origin) = cors {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

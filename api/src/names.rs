@@ -10,6 +10,8 @@ use holdfast_domain::{
 };
 use uuid::Uuid;
 
+use crate::no::No;
+
 /// A UUID as we write it or without hyphens; braces and URNs are nothing of ours.
 fn uuid(text: &str) -> Option<Uuid> {
     if matches!(text.len(), 32 | 36) { Uuid::try_parse(text).ok() } else { None }
@@ -64,7 +66,44 @@ pub(crate) fn read_lock(text: &str) -> Option<(LockId, SeatMapId)> {
 }
 
 /// The name of a stream as the log has it, from one that may show a prefixed id or leave hyphens out.
-pub(crate) fn read_stream(text: &str) -> String {
+///
+/// An id with its prefix names its stream by itself; a bare one is a reservation's.
+pub(crate) fn read_stream(text: &str) -> Result<String, No> {
+    let stream = |category: &str, id: Uuid| Ok(format!("{category}-{id}"));
+    let named = || Ok(read_named_stream(text));
+    if let Some(id) = uuid(text) {
+        return stream(reservation::State::CATEGORY, id);
+    }
+    match text.split_once('_') {
+        Some(("res", id)) => {
+            uuid(id).map_or_else(named, |id| stream(reservation::State::CATEGORY, id))
+        }
+        Some(("pay", id)) => uuid(id).map_or_else(named, |id| stream(payment::State::CATEGORY, id)),
+        Some(("tkt", id)) => uuid(id).map_or_else(named, |id| stream(ticket::State::CATEGORY, id)),
+        Some(("ntf", id)) => uuid(id).map_or_else(named, |id| stream("notification", id)),
+        Some(("lck", _)) => read_lock(text).map_or_else(named, |(_, map)| {
+            Err(No::invalid(format!("a seat lock has no stream of its own; ask for seatmap-{map}")))
+        }),
+        _ => named(),
+    }
+}
+
+/// The streams that may be meant: a bare id may be a reservation's, a payment's or a ticket's.
+pub(crate) fn read_targets(text: &str) -> Result<Vec<String>, No> {
+    let categories =
+        [reservation::State::CATEGORY, payment::State::CATEGORY, ticket::State::CATEGORY];
+    match uuid(text) {
+        Some(id) => Ok(categories.iter().map(|category| format!("{category}-{id}")).collect()),
+        None => Ok(vec![read_stream(text)?]),
+    }
+}
+
+/// Whether a text is an id without a prefix.
+pub(crate) fn is_bare(text: &str) -> bool {
+    uuid(text).is_some()
+}
+
+fn read_named_stream(text: &str) -> String {
     let Some((category, key)) = text.split_once('-') else { return text.to_owned() };
     let id = match category {
         reservation::State::CATEGORY => read_reservation(key).map(|id| id.to_string()),
@@ -127,9 +166,16 @@ mod tests {
             format!("reservation-{}", reservation(&id)),
             format!("reservation-{}", id.0.simple()),
         ] {
-            assert_eq!(read_stream(&text), stored);
+            assert_eq!(read_stream(&text), Ok(stored.clone()));
         }
-        assert_eq!(read_stream("seatmap-hall-2"), "seatmap-hall-2");
-        assert_eq!(read_stream("limit-tickets/ada"), "limit-tickets/ada");
+        for text in [reservation(&id), id.to_string(), id.0.simple().to_string()] {
+            assert_eq!(read_stream(&text), Ok(stored.clone()), "{text}");
+        }
+        assert_eq!(read_stream(&format!("pay_{id}")), Ok(format!("payment-{id}")));
+        assert_eq!(read_stream(&format!("tkt_{id}")), Ok(format!("ticket-{id}")));
+        assert!(read_stream(&format!("lck_{id}-hall")).is_err());
+        assert_eq!(read_stream("seatmap-hall-2"), Ok("seatmap-hall-2".into()));
+        assert_eq!(read_stream("limit-tickets/ada"), Ok("limit-tickets/ada".into()));
+        assert_eq!(read_targets(&id.to_string()).map(|all| all.len()), Ok(3));
     }
 }

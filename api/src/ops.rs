@@ -4,13 +4,14 @@
 use std::future::Future;
 
 use holdfast_domain::{
-    LockId, Money, PaymentId, ReservationId, SeatId, SeatMapId, Sku, TicketId, item, reservation,
-    seatmap, ticket,
+    LockId, Money, PaymentId, ReservationId, SeatId, SeatMapId, Sku, TicketId, item, payment,
+    reservation, seatmap, ticket,
 };
 use holdfast_engine::{
-    CheckIn, Done, Engine, LineRequest, LockSeats, Locked, PaymentAnswer, Rejection, Request,
-    ReservationAnswer, StartPayment,
+    AsOf, CheckIn, Done, Engine, LineRequest, LockSeats, Locked, PaymentAnswer, PaymentOutcome,
+    Rejection, Request, ReservationAnswer, StartPayment,
 };
+use holdfast_store::Position;
 use serde_json::{Value, json};
 
 /// One thing that can be asked.
@@ -41,13 +42,29 @@ pub(crate) trait Operation: Send {
 }
 
 /// Answers that say where in the log they are true.
-pub(crate) trait Recorded {
+pub(crate) trait Recorded: Sized + Send {
     fn done(&self) -> Done;
+
+    /// Whether this is the last word: a repeat is told the same, and does not look again.
+    fn last(&self) -> bool {
+        true
+    }
+
+    /// The same answer as it was given first, when the log stood at `first`.
+    fn given(
+        self,
+        engine: &Engine,
+        first: Position,
+    ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 
 impl Recorded for Done {
     fn done(&self) -> Done {
         self.clone()
+    }
+
+    async fn given(self, _: &Engine, position: Position) -> Result<Self, Rejection> {
+        Ok(Self { position, ..self })
     }
 }
 
@@ -55,11 +72,25 @@ impl Recorded for Locked {
     fn done(&self) -> Done {
         self.done.clone()
     }
+
+    async fn given(mut self, _: &Engine, position: Position) -> Result<Self, Rejection> {
+        self.done.position = position;
+        Ok(self)
+    }
 }
 
 impl Recorded for ReservationAnswer {
     fn done(&self) -> Done {
         self.done.clone()
+    }
+
+    async fn given(mut self, engine: &Engine, position: Position) -> Result<Self, Rejection> {
+        self.done.position = position;
+        let then = AsOf::Position(position);
+        if let Some(loaded) = engine.load_as_of::<reservation::State>(&self.id, then).await? {
+            self.state = loaded.state;
+        }
+        Ok(self)
     }
 }
 
@@ -67,11 +98,34 @@ impl Recorded for PaymentAnswer {
     fn done(&self) -> Done {
         self.done.clone()
     }
+
+    fn last(&self) -> bool {
+        matches!(self.outcome, PaymentOutcome::Settled | PaymentOutcome::Declined { .. })
+    }
+
+    async fn given(mut self, engine: &Engine, position: Position) -> Result<Self, Rejection> {
+        self.done.position = position;
+        let then = AsOf::Position(position);
+        let id = self.reservation_id;
+        if let Some(loaded) = engine.load_as_of::<reservation::State>(&id, then).await? {
+            self.reservation = loaded.state;
+        }
+        let id = self.payment_id;
+        if let Some(loaded) = engine.load_as_of::<payment::State>(&id, then).await? {
+            self.payment = loaded.state;
+        }
+        Ok(self)
+    }
 }
 
 impl Recorded for (TicketId, ticket::State, Done) {
     fn done(&self) -> Done {
         self.2.clone()
+    }
+
+    async fn given(mut self, _: &Engine, position: Position) -> Result<Self, Rejection> {
+        self.2.position = position;
+        Ok(self)
     }
 }
 

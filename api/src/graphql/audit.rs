@@ -218,9 +218,7 @@ impl Wanted {
     /// The part of it that the store can tell without looking into an event.
     pub(crate) fn filter(&self) -> Filter {
         match (&self.stream, &self.types) {
-            (Some(stream), _) => {
-                Filter::Stream(holdfast_store::StreamId::new(names::read_stream(stream)))
-            }
+            (Some(stream), _) => Filter::Stream(holdfast_store::StreamId::new(stream)),
             (None, Some(types)) => Filter::Kinds(types.clone()),
             (None, None) => Filter::All,
         }

@@ -183,8 +183,12 @@ pub(crate) fn weight(first: Option<i32>, child: usize) -> usize {
 pub(crate) struct Highest(Arc<(AtomicU64, AtomicBool)>);
 
 impl Highest {
+    pub(crate) fn at_least(&self, position: holdfast_store::Position) {
+        self.0.0.fetch_max(position.0, Ordering::Relaxed);
+    }
+
     pub(crate) fn note(&self, done: &Done) {
-        self.0.0.fetch_max(done.position.0, Ordering::Relaxed);
+        self.at_least(done.position);
         self.0.1.fetch_or(done.replayed, Ordering::Relaxed);
     }
 

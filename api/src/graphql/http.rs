@@ -59,6 +59,7 @@ pub(crate) async fn post(
         let message = format!("the operations of a batch may cost at most {may} together");
         return refuse(&No::new(Code::GraphqlInvalid, message));
     }
+    let mutates = prepared.iter().flatten().any(|prepared| prepared.mutates);
     let seats = prepared.iter().flatten().any(|prepared| prepared.seats);
     // Held until the answer is written out.
     let _hall = match door.hall(seats).await {
@@ -68,6 +69,10 @@ pub(crate) async fn post(
     let runs =
         prepared.into_iter().map(|request| run(&graphql, &who, &highest, &traceparent, request));
     let answers = futures::future::join_all(runs).await;
+    if mutates && highest.get().is_none() {
+        // Refused: that is true of the log as it stands.
+        highest.at_least(door.engine.store().head());
+    }
     match answers.as_slice() {
         [answer] if !batch => respond(status(answer), answer, &highest),
         answers => respond(StatusCode::OK, &answers, &highest),
@@ -100,6 +105,7 @@ pub(crate) struct Prepared {
     cost: usize,
     /// Whether seats are asked for, of which few are shown at once.
     pub(crate) seats: bool,
+    mutates: bool,
 }
 
 /// Reads one operation, within the limits of documents.
@@ -115,8 +121,9 @@ pub(crate) fn prepare(door: &Arc<Door>, request: Value) -> Result<Prepared, No> 
         operation.node.ty == OperationType::Subscription
             && name.is_none_or(|name| Some(name.as_str()) == named)
     });
+    let mutates = document.operations.iter().any(|(_, it)| it.node.ty == OperationType::Mutation);
     request.set_parsed_query(document);
-    Ok(Prepared { request, cost, seats: seats && !subscribes })
+    Ok(Prepared { request, cost, seats: seats && !subscribes, mutates })
 }
 
 /// Whether nothing but queries stand in the document.

@@ -3,7 +3,9 @@
 
 use async_graphql::{Context, Object};
 use holdfast_domain::{reservation::Channel, ticket};
-use holdfast_engine::{CheckIn, Done, PaymentAnswer, PaymentOutcome, ReservationAnswer};
+use holdfast_engine::side::StoredAnswer;
+use holdfast_engine::{CheckIn, Done, PaymentAnswer, PaymentOutcome, Request, ReservationAnswer};
+use holdfast_store::Position;
 
 use super::common::{Asking, Highest, Traceparent, error};
 use super::input::{
@@ -19,7 +21,7 @@ use super::refusal::{
 };
 use super::reservation::Reservation;
 use super::ticket::{Ticket, TicketStatus};
-use crate::door::{How, trouble};
+use crate::door::{Door, How, trouble};
 use crate::names;
 use crate::no::{Code, No};
 use crate::ops::{self, Operation, Recorded};
@@ -222,7 +224,34 @@ async fn perform<O: Operation<Answer: Recorded>>(
     };
     let request = ctx.door().request(ctx.who(), &how, &op)?;
     let answer = ctx.door().perform(&request, op).await?;
+    let answer = as_first(ctx.door(), &request, answer).await?;
     ctx.data_unchecked::<Highest>().note(&answer.done());
+    Ok(answer)
+}
+
+/// A repeat is answered as the request was at first. The body of the answer is not kept, since each
+/// document asks for other fields; the position at which it was true is, and the log tells the rest.
+async fn as_first<A: Recorded>(door: &Door, request: &Request, answer: A) -> Result<A, No> {
+    let (id, side) = (request.command_id(), door.engine.side());
+    let done = answer.done();
+    if done.replayed {
+        let kept = side.answer(id).await;
+        let kept = kept.filter(|kept| kept.fingerprint == request.fingerprint && kept.position > 0);
+        if let Some(kept) = kept {
+            return Ok(answer.given(&door.engine, Position(kept.position)).await?);
+        }
+    }
+    if answer.last() {
+        let kept = StoredAnswer {
+            fingerprint: request.fingerprint.clone(),
+            status: 200,
+            body: String::new(),
+            headers: Vec::new(),
+            position: done.position.0,
+            at: door.engine.now(),
+        };
+        side.keep_answer(id, kept).await;
+    }
     Ok(answer)
 }
 

@@ -57,6 +57,17 @@ impl Query {
         ctx.passes("Query.node")?;
         let known = ctx.who().user().is_some();
         let prefix = id.split_once('_').map(|(prefix, _)| prefix);
+        if known && names::is_bare(&id) {
+            if let Some(found) = reservation(ctx, &id).await? {
+                return Ok(Some(Node::Reservation(found)));
+            }
+            if let Some(found) = payment(ctx, &id).await? {
+                return Ok(Some(Node::Payment(found)));
+            }
+            if let Some(found) = ticket(ctx, &id).await? {
+                return Ok(Some(Node::Ticket(found)));
+            }
+        }
         Ok(match prefix {
             Some("res") if known => reservation(ctx, &id).await?.map(Node::Reservation),
             Some("pay") if known => payment(ctx, &id).await?.map(Node::Payment),
@@ -200,6 +211,7 @@ impl Query {
         after: Option<String>,
     ) -> Answer<Connection<Event>> {
         ctx.passes("Query.events")?;
+        let stream = stream.map(|stream| names::read_stream(&stream)).transpose().map_err(error)?;
         let wanted = Wanted { stream, correlation: correlation_id, types };
         wanted.check().map_err(error)?;
         let page = page(ctx, first, after.as_deref())?;
@@ -249,9 +261,18 @@ impl Query {
         let page = page(ctx, first, after.as_deref())?;
         let number = |raw: &String| raw.parse::<i64>().ok();
         let after = page.after.as_ref().and_then(number);
-        let target = target.map(|target| names::read_stream(&target));
         let side = ctx.door().engine.side();
-        let mut rows = side.rejected(target.as_deref(), after, page.first + 1).await;
+        let mut rows = match target {
+            None => side.rejected(None, after, page.first + 1).await,
+            Some(target) => {
+                let mut rows = Vec::new();
+                for target in names::read_targets(&target).map_err(error)? {
+                    rows.extend(side.rejected(Some(&target), after, page.first + 1).await);
+                }
+                rows.sort_by_key(|(number, _)| *number);
+                rows
+            }
+        };
         let more = rows.len() > page.first;
         rows.truncate(page.first);
         let rows = rows

@@ -149,9 +149,8 @@ impl Subscription {
         from: Option<Position>,
     ) -> Result<impl Stream<Item = Answer<Event>> + use<>> {
         ctx.passes("Subscription.eventRecorded")?;
-        let filter = stream.map_or(Filter::All, |stream| {
-            Filter::Stream(StreamId::new(names::read_stream(&stream)))
-        });
+        let stream = stream.map(|stream| names::read_stream(&stream)).transpose().map_err(error)?;
+        let filter = stream.map_or(Filter::All, |stream| Filter::Stream(StreamId::new(stream)));
         let follower = ctx.door().feed.follow(from.map(|from| from.0), filter);
         Ok(facts(follower, |fact| async move {
             Event::of_fact(&fact).map(Some).map_err(|failed| broken(&failed))

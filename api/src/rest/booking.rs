@@ -50,10 +50,8 @@ fn wish(body: LockBody) -> Result<LockSeats, No> {
 }
 
 fn pick(wish: PickBody) -> Result<Pick, No> {
-    if wish.quantity == 0 {
-        return Err(No::invalid("a quantity is at least 1"));
-    }
-    Ok(Pick { quantity: wish.quantity, section: wish.section, category: wish.category })
+    let quantity = input::quantity(wish.quantity)?;
+    Ok(Pick { quantity, section: wish.section, category: wish.category })
 }
 
 fn shown_lock(locked: &Locked) -> Said {

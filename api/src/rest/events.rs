@@ -110,7 +110,7 @@ fn plan(wish: Wish, headers: &HeaderMap, head: Position) -> Result<Plan, No> {
     let kinds: Option<Vec<String>> =
         wish.types.map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect());
     let filter = match (&wish.stream, &kinds) {
-        (Some(stream), _) => Filter::Stream(StreamId::new(names::read_stream(stream))),
+        (Some(stream), _) => Filter::Stream(StreamId::new(names::read_stream(stream)?)),
         (None, Some(kinds)) => Filter::Kinds(kinds.clone()),
         (None, None) => Filter::All,
     };

@@ -98,7 +98,7 @@ pub(crate) struct LockBody {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PickBody {
-    pub(crate) quantity: u32,
+    pub(crate) quantity: i64,
     pub(crate) section: Option<String>,
     pub(crate) category: Option<String>,
 }
@@ -118,7 +118,7 @@ pub(crate) struct BookingBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderBody {
     pub(crate) ticket_id: Option<String>,
-    pub(crate) qty: Option<u32>,
+    pub(crate) qty: Option<i64>,
     pub(crate) seat_ids: Option<Vec<String>>,
     pub(crate) section: Option<String>,
 }
@@ -158,6 +158,14 @@ pub(crate) fn seats(ids: Vec<String>) -> Result<Vec<SeatId>, No> {
         return Err(No::invalid(format!("name 1 to {MOST_SEATS} seats")));
     }
     ids.into_iter().map(|id| SeatId::new(id).map_err(|_| No::absent("seat"))).collect()
+}
+
+/// A quantity that can be one; how many are too many, the rules say.
+pub(crate) fn quantity(quantity: i64) -> Result<u32, No> {
+    u32::try_from(quantity)
+        .ok()
+        .filter(|quantity| *quantity > 0)
+        .ok_or_else(|| No::invalid(format!("a quantity is from 1 to {}", u32::MAX)))
 }
 
 pub(crate) fn seat_map(id: &str) -> Result<SeatMapId, No> {

@@ -44,8 +44,8 @@ fn line(body: OrderBody) -> Result<LineRequest, No> {
         return Err(No::invalid("name a ticket_id and a qty; there are no carts yet"));
     };
     let seat_ids = seat_ids.map(input::seats).transpose()?.unwrap_or_default();
+    let qty = qty.map(input::quantity).transpose()?;
     let quantity = match (qty, seat_ids.len()) {
-        (Some(0), _) => return Err(No::invalid("qty is at least 1")),
         (Some(qty), 0) => qty,
         (Some(qty), seats) if qty as usize == seats => qty,
         (None, seats) if seats > 0 => u32::try_from(seats).unwrap_or(u32::MAX),

@@ -121,3 +121,35 @@ async fn idem_failure() {
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!(world.head(), head);
 }
+
+#[tokio::test]
+async fn a_repeated_mutation_is_answered_as_it_was_at_first() {
+    let world = World::start().await.with_hall().await;
+    let token = world.token("ada", Role::Customer);
+    let wanted = "__typename ... on ReservationSuccess { position replayed \
+                  reservation { id status version sagaState holdExpiresAt } }";
+    let hold = json!({"idempotencyKey": "hold", "lines": [{"sku": "hall-ticket", "quantity": 1}]});
+    let first = world.mutate(&token, "createReservation", hold.clone(), wanted).await;
+    assert_eq!(first["replayed"], false, "{first}");
+    let id = first["reservation"]["id"].as_str().unwrap();
+    let cancel = json!({"idempotencyKey": "cancel", "reservationId": id});
+    let gone = world.mutate(&token, "cancelReservation", cancel, wanted).await;
+    assert_eq!(gone["reservation"]["status"], "CANCELLED", "{gone}");
+    let mut again = world.mutate(&token, "createReservation", hold, wanted).await;
+    assert_eq!(again["replayed"], true, "{again}");
+    again["replayed"] = false.into();
+    assert_eq!(again, first);
+
+    // An id is known without its prefix, as a node and as a stream.
+    let auditor = world.token("admin", Role::Admin);
+    let bare = id.trim_start_matches("res_");
+    let node = "query Q($id: ID!) { node(id: $id) { __typename id } }";
+    let node = world.graphql(Some(&token), node, json!({"id": bare})).await;
+    assert_eq!(node["data"]["node"], json!({"__typename": "Reservation", "id": id}), "{node}");
+    for stream in [id, bare, &format!("reservation-{bare}")] {
+        let events = world.get(&format!("/events?stream={stream}"), Some(&auditor)).await;
+        assert!(events.text.contains("reservation.hold-created"), "{stream}: {events:?}");
+    }
+    let lock = world.get(&format!("/events?stream=lck_{bare}-hall"), Some(&auditor)).await;
+    assert_eq!(lock.status.as_u16(), 422, "{lock:?}");
+}
