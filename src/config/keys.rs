@@ -135,7 +135,7 @@ keys! {
 
     READY_LAG "ready.max_lag" count(1, u64::MAX >> 1), "10000",
         "Events that a consumer may lie behind before /health/ready says no.";
-    READY_DEAD_LETTERS "ready.max_dead_letters" count(0, u64::MAX >> 1), "0",
+    READY_DEAD_LETTERS "ready.max_dead_letters" count(0, u64::MAX >> 1), "99",
         "Dead letters that may be parked before /health/ready says no.";
     DISK_RESERVE "ready.disk_reserve" Kind::Bytes { least: 0 }, "64MiB",
         "Free bytes on the data directory's disk below which /health/ready says no.";
