@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use holdfast_domain::reservation::Channel;
 use holdfast_domain::seatmap::{Pick, Seats};
@@ -27,13 +26,8 @@ use crate::who::Who;
 pub(crate) async fn lock(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
-    headers: HeaderMap,
-    body: Bytes,
+    Asked { how, body }: Asked<LockBody>,
 ) -> Response {
-    let Asked { how, body } = match input::read::<LockBody>(&door, &headers, &body) {
-        Ok(asked) => asked,
-        Err(no) => return no.into_response(),
-    };
     once(&door, &who, &how, wish(body), |locked| Ok(shown_lock(locked))).await
 }
 
@@ -69,13 +63,8 @@ pub(crate) async fn release(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
     Path(lock): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    Asked { how, .. }: Asked<Nothing>,
 ) -> Response {
-    let how = match input::read::<Nothing>(&door, &headers, &body) {
-        Ok(asked) => asked.how,
-        Err(no) => return no.into_response(),
-    };
     let op = names::read_lock(&lock).ok_or_else(|| No::absent("seat lock"));
     let shown = op.as_ref().map(|(lock, map)| names::lock(lock, map)).unwrap_or_default();
     let op = op.map(|(lock, map)| ops::ReleaseSeatLock(lock, map));
@@ -87,13 +76,8 @@ pub(crate) async fn release(
 pub(crate) async fn book(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
-    headers: HeaderMap,
-    body: Bytes,
+    Asked { how, body }: Asked<BookingBody>,
 ) -> Response {
-    let Asked { how, body } = match input::read::<BookingBody>(&door, &headers, &body) {
-        Ok(asked) => asked,
-        Err(no) => return no.into_response(),
-    };
     let op =
         line(body).map(|line| ops::CreateReservation { lines: vec![line], channel: Channel::Rest });
     once(&door, &who, &how, op, |made| Ok(shown_booking(&view(made)?))).await
@@ -147,13 +131,8 @@ enum Words {
 pub(crate) async fn pay(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
-    headers: HeaderMap,
-    body: Bytes,
+    asked: Asked<PayBody>,
 ) -> Response {
-    let asked = match input::read::<PayBody>(&door, &headers, &body) {
-        Ok(asked) => asked,
-        Err(no) => return no.into_response(),
-    };
     start(&door, &who, asked, None, Words::Snake).await
 }
 
@@ -162,13 +141,8 @@ pub(crate) async fn pay_order(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    asked: Asked<PayBody>,
 ) -> Response {
-    let asked = match input::read::<PayBody>(&door, &headers, &body) {
-        Ok(asked) => asked,
-        Err(no) => return no.into_response(),
-    };
     start(&door, &who, asked, Some(id), Words::Snake).await
 }
 
@@ -177,13 +151,8 @@ pub(crate) async fn pay_booking(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    asked: Asked<PayBody>,
 ) -> Response {
-    let asked = match input::read::<PayBody>(&door, &headers, &body) {
-        Ok(asked) => asked,
-        Err(no) => return no.into_response(),
-    };
     start(&door, &who, asked, Some(id), Words::Camel).await
 }
 

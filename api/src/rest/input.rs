@@ -1,7 +1,11 @@
 //! Bodies and headers of requests that change something.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
+use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use holdfast_domain::{ReservationId, SeatId, SeatMapId, Sku};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,8 +25,24 @@ pub(crate) struct Asked<T> {
     pub(crate) body: T,
 }
 
+impl<S, T> FromRequest<S> for Asked<T>
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+    T: DeserializeOwned,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let headers = request.headers().clone();
+        let body =
+            Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        read(&Arc::<Door>::from_ref(state), &headers, &body).map_err(IntoResponse::into_response)
+    }
+}
+
 /// Reads a request: JSON without unknown fields, and a key in the header or in the body.
-pub(crate) fn read<T: DeserializeOwned>(
+fn read<T: DeserializeOwned>(
     door: &Door,
     headers: &HeaderMap,
     body: &Bytes,

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use holdfast_domain::reservation::Channel;
 use holdfast_engine::LineRequest;
 use serde_json::json;
@@ -25,13 +24,8 @@ use crate::who::Who;
 pub(crate) async fn create(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
-    headers: HeaderMap,
-    body: Bytes,
+    Asked { how, body }: Asked<OrderBody>,
 ) -> Response {
-    let Asked { how, body } = match input::read::<OrderBody>(&door, &headers, &body) {
-        Ok(asked) => asked,
-        Err(no) => return no.into_response(),
-    };
     let op =
         line(body).map(|line| ops::CreateReservation { lines: vec![line], channel: Channel::Rest });
     let say = |made: &_| Ok(shown(StatusCode::CREATED, &view(made)?));
@@ -76,13 +70,8 @@ pub(crate) async fn cancel(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    Asked { how, .. }: Asked<Nothing>,
 ) -> Response {
-    let how = match input::read::<Nothing>(&door, &headers, &body) {
-        Ok(asked) => asked.how,
-        Err(no) => return no.into_response(),
-    };
     let op = input::reservation(&id).map(ops::CancelReservation);
     once(&door, &who, &how, op, |made| Ok(shown(StatusCode::OK, &view(made)?))).await
 }

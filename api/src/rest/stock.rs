@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::json;
 
 use super::answer::{Said, once};
@@ -19,13 +18,8 @@ pub(crate) async fn adjust(
     State(door): State<Arc<Door>>,
     Extension(who): Extension<Who>,
     Path(sku): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    Asked { how, body }: Asked<StockBody>,
 ) -> Response {
-    let Asked { how, body } = match input::read::<StockBody>(&door, &headers, &body) {
-        Ok(asked) => asked,
-        Err(no) => return no.into_response(),
-    };
     let said = json!({"sku": sku, "delta": body.delta});
     let op = input::sku(&sku).map(|sku| ops::AdjustStock(sku, body.delta, body.reason));
     once(&door, &who, &how, op, |_| Ok(Said::new(StatusCode::OK, said))).await
