@@ -11,6 +11,7 @@
 mod disk;
 mod format;
 mod frame;
+mod inspect;
 mod log;
 mod options;
 mod prepare;
@@ -18,6 +19,7 @@ mod reader;
 mod recovery;
 mod scan;
 pub mod sim;
+mod stat;
 mod tail;
 mod twins;
 mod verify;
@@ -45,6 +47,7 @@ pub use options::{
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
 pub use scan::Damage;
+pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
 pub use verify::{VerifyProgress, VerifyReport, verify, verify_on};
 
 use crate::{

@@ -149,14 +149,8 @@ pub(crate) fn walk(
     visit: &mut dyn FnMut(Met<'_>) -> Result<(), Damage>,
 ) -> Result<Stop, OpenError> {
     loop {
-        if let Some(segment) = place.segment.clone()
-            && !place.sealed
-        {
-            let mut reader = Frames { segment: &segment, chunk: Bytes::new(), chunk_at: 0 };
-            match reader.walk(place, twins, visit)? {
-                Some(stop) => return Ok(stop),
-                None => debug_assert!(place.sealed),
-            }
+        if let Some(stop) = walk_segment(place, twins, visit)? {
+            return Ok(stop);
         }
         if let Some(stop) = next_segment(disk, access, place, visit)? {
             return Ok(stop);
@@ -164,8 +158,20 @@ pub(crate) fn walk(
     }
 }
 
+/// Walks on from `place` to the end of its segment: `None` at the seal.
+pub(crate) fn walk_segment(
+    place: &mut Place,
+    twins: Twins,
+    visit: &mut dyn FnMut(Met<'_>) -> Result<(), Damage>,
+) -> Result<Option<Stop>, OpenError> {
+    let Some(segment) = place.segment.clone().filter(|_| !place.sealed) else {
+        return Ok(None);
+    };
+    Frames { segment: &segment, chunk: Bytes::new(), chunk_at: 0 }.walk(place, twins, visit)
+}
+
 /// Steps into the next segment; says why not, where it cannot.
-fn next_segment(
+pub(crate) fn next_segment(
     disk: &dyn Disk,
     access: Access,
     place: &mut Place,
