@@ -48,7 +48,7 @@ pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
 pub use scan::Damage;
 pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
-pub use verify::{VerifyProgress, VerifyReport, verify, verify_on};
+pub use verify::{VerifyOptions, VerifyProgress, VerifyReport, verify, verify_on, verify_with};
 
 use crate::{
     AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,

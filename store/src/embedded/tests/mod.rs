@@ -7,6 +7,7 @@ mod model;
 mod reader;
 mod trouble;
 mod twins;
+mod verify;
 
 use std::sync::Arc;
 
