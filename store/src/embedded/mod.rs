@@ -17,6 +17,7 @@ mod options;
 mod prepare;
 mod reader;
 mod recovery;
+mod repair;
 mod scan;
 pub mod sim;
 mod stat;
@@ -46,6 +47,7 @@ pub use options::{
 };
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
+pub use repair::{CutPlan, Lost, LostStream, RepairError, Repaired, repair, repair_on};
 pub use scan::Damage;
 pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
 pub use verify::{VerifyOptions, VerifyProgress, VerifyReport, verify, verify_on, verify_with};

@@ -18,6 +18,12 @@ pub(crate) enum Twin {
     TailNotCut,
     /// Whatever does not read well is taken for a torn tail.
     DamageTakenForTail,
+    /// A repair cuts before what it cuts off is kept aside durably.
+    CutBeforeKeptAside,
+    /// A backup takes what is written and not yet durable.
+    BackupOfUnsynced,
+    /// A backup seals a segment before the next one has its name.
+    BackupSealedTooSoon,
 }
 
 /// Which protections are missing.

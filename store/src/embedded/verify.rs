@@ -23,7 +23,7 @@ use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
 use crate::Position;
-use streams::NextVersions;
+pub(crate) use streams::NextVersions;
 
 /// A writer takes microseconds to finish a write that was met half way.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -110,6 +110,8 @@ pub(crate) struct Survey {
     pub(crate) report: VerifyReport,
     /// Behind the last frame that is whole and at its place.
     pub(crate) place: Place,
+    /// What streams go on with there.
+    pub(crate) streams: NextVersions,
 }
 
 /// Walks the whole log: in parallel as far as all is well, from there on step by step.
@@ -198,7 +200,7 @@ pub(crate) fn survey(
     report.head = Position(head);
     place.chain.next = head + 1;
     progress(VerifyProgress { bytes_total, bytes_done: bytes_total, events: report.events });
-    Ok(Survey { report, place })
+    Ok(Survey { report, place, streams })
 }
 
 enum End {

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod model;
 mod reader;
+mod repair;
 mod trouble;
 mod twins;
 mod verify;

@@ -84,7 +84,7 @@ fn runs(frame: &Frame) -> impl Iterator<Item = (&str, u64, u64)> {
 }
 
 /// The version that comes next, of every stream so far.
-pub(super) struct NextVersions {
+pub(crate) struct NextVersions {
     names: Names,
     shards: Vec<Map<u64>>,
 }
@@ -120,7 +120,7 @@ impl NextVersions {
     }
 
     /// Goes on with one frame.
-    pub(super) fn see(&mut self, frame: &Frame) -> Result<(), &'static str> {
+    pub(crate) fn see(&mut self, frame: &Frame) -> Result<(), &'static str> {
         for (stream, from, to) in runs(frame) {
             if !self.step(self.names.of(stream), from, to) {
                 return Err("a stream does not go on at its next version");
