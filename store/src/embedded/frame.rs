@@ -63,7 +63,7 @@ impl Frame {
             stream_version: entry.version,
             recorded_at_micros: self.recorded_at_micros,
             id: Uuid::from_bytes(bytes_at(head, 0)),
-            kind: self.kind(entry).to_owned(),
+            kind: self.kind(entry).into(),
             schema_version: u16::from_le_bytes(bytes_at(head, 16)),
             metadata: self.bytes.slice(metadata_at..data_at),
             data: self.bytes.slice(data_at..data_at + u32_at(head, 24) as usize),
