@@ -89,7 +89,12 @@ impl Frame {
             return Err("another frame stands here");
         }
         let hash = check_trailer(seed, &bytes)?;
-        let entries = entries(&header, &bytes).ok_or("the frame's content makes no sense")?;
+        Self::of(&header, hash, bytes)
+    }
+
+    /// Takes a commit frame apart whose header and checksum have been checked.
+    pub(crate) fn of(header: &FrameHeader, hash: u32, bytes: Bytes) -> Result<Self, &'static str> {
+        let entries = entries(header, &bytes).ok_or("the frame's content makes no sense")?;
         Ok(Self {
             first: header.first_position,
             recorded_at_micros: header.recorded_at_micros,
