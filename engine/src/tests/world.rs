@@ -490,7 +490,7 @@ impl World {
     }
 
     pub(super) async fn kinds(&self, stream: &str) -> Vec<String> {
-        self.events(stream).await.into_iter().map(|event| event.kind).collect()
+        self.events(stream).await.into_iter().map(|event| event.kind.into()).collect()
     }
 
     pub(super) async fn kinds_of<D: Decider>(&self, id: &D::Id) -> Vec<String> {
