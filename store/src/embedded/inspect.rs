@@ -12,25 +12,13 @@ use std::sync::Arc;
 
 use super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::format::{
-    BadHeader, FRAME_HEADER_LEN, FrameHeader, FrameKind, HEADER_LEN, SEAL_LEN, SegmentHeader,
-    check_trailer, segment_name, segment_number, u64_at,
+    BadHeader, FRAME_HEADER_LEN, FrameHeader, HEADER_LEN, SEAL_LEN, SegmentHeader, segment_name,
+    segment_number,
 };
-use super::scan::{Chain, Place, Segment};
+use super::scan::{SealedEnd, Segment, read_seal};
 
 /// How much is read at once, from the end.
 const CHUNK_BYTES: u64 = 64 << 10;
-
-/// What a seal says of its segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seal {
-    /// Where it stands: how many bytes header page and frames take.
-    pub(crate) offset: u64,
-    pub(crate) frames: u64,
-    pub(crate) events: u64,
-    /// Position of the first event in the next segment.
-    pub(crate) next_position: u64,
-    pub(crate) recorded_at_micros: i64,
-}
 
 /// The numbers of the segments that are there, in order.
 pub(crate) fn segment_numbers(listed: &[String]) -> Vec<u64> {
@@ -50,47 +38,13 @@ pub(crate) fn open_segment(
     Ok(SegmentHeader::decode(&page).map(|header| Segment { header: Arc::new(header), file }))
 }
 
-/// The place at which the walk of a segment begins, when nothing is known but the segment itself.
-pub(crate) fn front_of(segment: Segment) -> Place {
-    let header = Arc::clone(&segment.header);
-    Place {
-        store_id: Some(header.store_id),
-        offset: header.align(HEADER_LEN as u64),
-        last_frame: None,
-        sealed: false,
-        frames: 0,
-        chain: Chain {
-            next: header.first_position,
-            hash: header.hash,
-            recorded_at_micros: i64::MIN,
-        },
-        segment: Some(segment),
-    }
-}
-
 /// The seal of a segment; `None` where no whole one ends it.
-pub(crate) fn find_seal(segment: &Segment) -> io::Result<Option<Seal>> {
-    let Some(end) = end_of_bytes(&*segment.file)? else {
-        return Ok(None);
-    };
-    let Some(offset) = end.checked_sub(SEAL_LEN as u64) else {
-        return Ok(None);
-    };
-    let seed = segment.header.hash;
-    let bytes = read_up_to(&*segment.file, offset, SEAL_LEN)?;
-    let Ok(header) = FrameHeader::decode(seed, &bytes) else {
-        return Ok(None);
-    };
-    let whole = header.kind == FrameKind::Seal
-        && header.len as usize == SEAL_LEN
-        && check_trailer(seed, &bytes).is_ok();
-    Ok(whole.then(|| Seal {
-        offset,
-        frames: u64_at(&bytes, FRAME_HEADER_LEN),
-        events: u64_at(&bytes, FRAME_HEADER_LEN + 8),
-        next_position: header.first_position,
-        recorded_at_micros: header.recorded_at_micros,
-    }))
+pub(crate) fn find_seal(segment: &Segment) -> io::Result<Option<SealedEnd>> {
+    let end = end_of_bytes(&*segment.file)?.unwrap_or(0);
+    match end.checked_sub(SEAL_LEN as u64) {
+        Some(offset) => read_seal(segment, offset),
+        None => Ok(None),
+    }
 }
 
 /// When the first event of a segment was recorded, if its first frame's header is whole.

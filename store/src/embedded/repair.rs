@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::disk::{Access, Disk, RealDisk, read_up_to};
 use super::format::{BadHeader, HEADER_LEN, segment_name};
-use super::inspect::{front_of, open_segment, segment_numbers};
+use super::inspect::{open_segment, segment_numbers};
 use super::scan::{Damage, Met, Place, is_zero, walk_segment};
 use super::twins::Twins;
 use super::verify::{Survey, VerifyOptions, VerifyProgress, VerifyReport, survey};
@@ -240,7 +240,7 @@ fn end_of_sound(disk: &dyn Disk, found: Survey) -> Result<Place, RepairError> {
         return Ok(place);
     }
     let (name, should, found) = (segment.name(), header.segment_bytes, segment.file.len_bytes()?);
-    let mut further = front_of(segment);
+    let mut further = Place::at(&segment);
     further.chain.recorded_at_micros = place.chain.recorded_at_micros;
     let mut head = place.chain.next - 1;
     let walked = walk_segment(&mut further, Twins::default(), &mut |met| {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::disk::{Access, Disk, RealDisk};
-use super::format::{HEADER_LEN, segment_name};
-use super::inspect::{find_seal, first_recorded, front_of, open_segment, segment_numbers};
-use super::scan::{Met, walk_segment};
+use super::format::{BadHeader, HEADER_LEN, SEAL_LEN, segment_name};
+use super::inspect::{find_seal, first_recorded, open_segment, segment_numbers};
+use super::scan::{Met, Place, walk_segment};
 use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
 use crate::Position;
@@ -125,11 +125,11 @@ fn segment(
     let name = segment_name(number);
     let segment = match open_segment(disk, number, Access::Read)? {
         Ok(segment) => segment,
-        Err(super::format::BadHeader::Newer(found)) => {
+        Err(BadHeader::Newer(found)) => {
             return Err(OpenError::NewerFormat { segment: name, found });
         }
         // Prepared, or beside a running server just being begun; damage is for `verify` to tell.
-        Err(super::format::BadHeader::Blank | super::format::BadHeader::Broken(_)) => {
+        Err(BadHeader::Blank | BadHeader::Broken(_)) => {
             stat.file_bytes += disk.open(&name, Access::Read)?.len_bytes()?;
             stat.prepared.push(name);
             return Ok(());
@@ -152,13 +152,14 @@ fn segment(
         created_at_micros: header.created_at_micros,
     };
     if let Some(seal) = &seal {
-        (one.events, one.frames) = (seal.events, seal.frames);
-        one.used_bytes = seal.offset + super::format::SEAL_LEN as u64;
-        stat.last_recorded_micros = Some(seal.recorded_at_micros);
-        stat.head = Position(seal.next_position - 1);
+        one.events = seal.chain.next - header.first_position;
+        one.frames = seal.frames;
+        one.used_bytes = seal.seal_at + SEAL_LEN as u64;
+        stat.last_recorded_micros = Some(seal.chain.recorded_at_micros);
+        stat.head = Position(seal.chain.next - 1);
     }
     if seal.is_none() || counting == Counting::Everything {
-        let mut place = front_of(segment);
+        let mut place = Place::at(&segment);
         walk_segment(&mut place, Twins::default(), &mut |met| {
             counter.see(met, counting);
             Ok(())

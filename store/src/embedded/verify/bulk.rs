@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::super::OpenError;
 use super::super::disk::{Access, Disk};
 use super::super::format::SegmentHeader;
-use super::super::inspect::{front_of, open_segment};
+use super::super::inspect::open_segment;
 use super::super::scan::{Met, Place, next_segment, walk_segment};
 use super::super::twins::Twins;
 use super::streams::{Names, NextVersions, Spans};
@@ -73,7 +73,7 @@ pub(super) fn advance(
         let never = AtomicBool::new(false);
         for number in 1..=last {
             let walked = alone(&**disk, number, &merge.streams.names(), &meter, &never);
-            if !merge.take(walked)? {
+            if !merge.take(walked) {
                 break;
             }
             tell(meter.bytes.load(Ordering::Relaxed), meter.events.load(Ordering::Relaxed));
@@ -137,7 +137,7 @@ fn in_order(
         }
         tell();
         while let Some(walked) = waiting.remove(&wanted) {
-            if !merge.take(walked)? {
+            if !merge.take(walked) {
                 return Ok(());
             }
             wanted += 1;
@@ -160,7 +160,7 @@ fn alone(
 ) -> Option<Walked> {
     let segment = open_segment(disk, number, Access::Read).ok()?.ok()?;
     let header = Arc::clone(&segment.header);
-    let mut place = front_of(segment);
+    let mut place = Place::at(&segment);
     let (mut counts, mut spans) = (Counts { segments: 1, ..Counts::default() }, Spans::default());
     let (mut first_recorded, mut told) = (None, 0);
     let walked = walk_segment(&mut place, Twins::default(), &mut |met| {
@@ -197,17 +197,17 @@ struct Merge<'a> {
 impl Merge<'_> {
     /// Puts the next segment behind the ones before. False where it does not fit, or was not
     /// walked to its end, or is the last: nothing was changed then, or only the end is left.
-    fn take(&mut self, walked: Option<Walked>) -> Result<bool, OpenError> {
-        let Some(walked) = walked else { return Ok(false) };
+    fn take(&mut self, walked: Option<Walked>) -> bool {
+        let Some(walked) = walked else { return false };
         let mut place = self.place.clone();
-        match next_segment(self.disk, Access::Read, &mut place, &mut |_| Ok(())) {
-            Ok(None) => {}
-            Ok(Some(_)) | Err(_) => return Ok(false),
+        match next_segment(self.disk, Access::Read, &mut place) {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return false,
         }
         let same = place.segment.as_ref().is_some_and(|it| *it.header == *walked.header);
         let later = walked.first_recorded.is_none_or(|it| it >= place.chain.recorded_at_micros);
         if !same || !later || !self.streams.go_on(&walked.spans) {
-            return Ok(false);
+            return false;
         }
         let before = place.chain.recorded_at_micros;
         *self.place = walked.place;
@@ -217,6 +217,6 @@ impl Merge<'_> {
         self.counts.frames += walked.counts.frames;
         self.counts.events += walked.counts.events;
         self.counts.bytes += walked.counts.bytes;
-        Ok(self.place.sealed)
+        self.place.sealed
     }
 }
