@@ -8,6 +8,7 @@
 //!   open   ─► recovery ─► scan                               (walk all, cut the torn, refuse damage)
 //! ```
 
+mod backup;
 mod disk;
 mod format;
 mod frame;
@@ -49,6 +50,7 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+pub use backup::{BACKUP_FILE, BackupError, BackupProgress, BackupReport, backup};
 pub use disk::{Access, Disk, DiskFile, DiskLock, RealDisk};
 pub use options::{
     DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, Lab, MOST_SEGMENT_BYTES, OpenError,
