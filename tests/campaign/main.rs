@@ -11,7 +11,7 @@
 mod support;
 
 mod bench;
-//mod disk_full;
+mod disk_full;
 //mod from_outside;
 mod inject;
 mod kill9;
