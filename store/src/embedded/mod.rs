@@ -14,6 +14,7 @@ mod frame;
 mod log;
 mod options;
 mod prepare;
+mod queue;
 mod reader;
 mod recovery;
 mod scan;
@@ -23,6 +24,14 @@ mod twins;
 mod verify;
 mod view;
 mod writer;
+
+/// What threads and tasks meet at. The queue and the writer name it here, so that a test can put
+/// shuttle's in its place.
+mod sync {
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+    pub(crate) use tokio::sync::{oneshot, watch};
+}
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that fails says where")]
@@ -34,7 +43,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 pub use disk::{Access, Disk, DiskFile, DiskLock, RealDisk};
@@ -51,6 +60,7 @@ use crate::{
     AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,
     StreamAppend, StreamId, limits,
 };
+use queue::Producers;
 use view::{Trouble, View};
 use writer::{Order, QUEUE_APPENDS, Waiting, Writer, stopped};
 
@@ -63,7 +73,7 @@ pub struct Embedded {
     view: Arc<View>,
     head: watch::Receiver<Position>,
     /// Taken when the store is dropped, so that the writer sees the end.
-    queue: Option<mpsc::Sender<Order>>,
+    queue: Option<Producers<Order>>,
     writer: Option<JoinHandle<()>>,
     closed: AtomicBool,
     disk: Arc<dyn Disk>,
@@ -100,7 +110,7 @@ impl Embedded {
         let recovery::Opened { log, view, lock, recovery } = recovery::recover(&disk, &options)?;
         let store_id = log.place.store_id.expect("an open log has an id");
         let (told, head) = watch::channel(Position(view.visible()));
-        let (queue, orders) = mpsc::channel(QUEUE_APPENDS);
+        let (queue, orders) = queue::queue(QUEUE_APPENDS, options.lab.twins);
         let writer = Writer {
             log,
             view: Arc::clone(&view),
@@ -139,7 +149,7 @@ impl Embedded {
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if let Some(queue) = &self.queue
-            && queue.send(Order::Close(done)).await.is_ok()
+            && queue.push(Order::Close(done)).await.is_ok()
         {
             let _ = closed.await;
         }
@@ -185,7 +195,7 @@ impl EventStore for Embedded {
         let encoded_len = frame::encoded_len(&batches);
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { batches, encoded_len, answer };
-        if queue.send(Order::Append(waiting)).await.is_err() {
+        if queue.push(Order::Append(waiting)).await.is_err() {
             return Err(stopped(&self.view));
         }
         // No answer: the writer ended in a panic, and nobody knows how far it came.

@@ -18,6 +18,12 @@ pub(crate) enum Twin {
     TailNotCut,
     /// Whatever does not read well is taken for a torn tail.
     DamageTakenForTail,
+    /// Of the producers who are called out of the queue's line only the first is woken.
+    WakesOneProducer,
+    /// A producer who gives up keeps the place that was promised to it.
+    PlaceNotGivenBack,
+    /// The writer goes to sleep without looking once more whether something waits.
+    SleepsWithoutLooking,
 }
 
 /// Which protections are missing.

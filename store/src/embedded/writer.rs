@@ -11,11 +11,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
-
 use super::disk::DiskLock;
 use super::frame::{FrameBuilder, frame_len};
 use super::log::{Log, WriteError};
+use super::queue::Consumer;
+use super::sync::{oneshot, watch};
 use super::view::{Trouble, View};
 use crate::{AppendError, Appended, Position, StreamAppend, StreamId};
 
@@ -47,7 +47,7 @@ pub(crate) struct Writer {
     pub(crate) log: Log,
     pub(crate) view: Arc<View>,
     pub(crate) head: watch::Sender<Position>,
-    pub(crate) queue: mpsc::Receiver<Order>,
+    pub(crate) queue: Consumer<Order>,
     pub(crate) segment_bytes: u64,
     /// Let go last.
     pub(crate) lock: DiskLock,
@@ -70,32 +70,20 @@ struct Taken {
     stream_versions: Vec<u64>,
 }
 
-/// What comes after a group.
-enum Next {
-    Wait,
-    Serve(Waiting),
-    Close(oneshot::Sender<()>),
-}
-
 impl Writer {
     /// Works until it is closed, or nobody can ask any more.
     pub(crate) fn run(mut self) {
-        let mut next = Next::Wait;
         let closed = loop {
-            next = match next {
-                Next::Serve(first) => self.serve(first),
-                Next::Close(closed) => break Some(closed),
-                Next::Wait => match self.queue.blocking_recv() {
-                    Some(Order::Append(first)) => self.serve(first),
-                    Some(Order::Close(closed)) => break Some(closed),
-                    None => break None,
-                },
-            };
+            match self.queue.recv() {
+                Some(Order::Append(first)) => self.serve(first),
+                Some(Order::Close(closed)) => break Some(closed),
+                None => break None,
+            }
         };
         let Self { log, view, head, mut queue, lock, .. } = self;
         view.close();
         queue.close();
-        while let Some(order) = queue.blocking_recv() {
+        while let Some(order) = queue.recv() {
             match order {
                 Order::Append(waiting) => answer(waiting.answer, Err(stopped(&view))),
                 Order::Close(closed) => {
@@ -113,8 +101,8 @@ impl Writer {
         }
     }
 
-    /// Serves `first` and what waits behind it with one frame; gives back what did not fit.
-    fn serve(&mut self, first: Waiting) -> Next {
+    /// Serves `first` and what waits behind it with one frame; what does not fit goes back.
+    fn serve(&mut self, first: Waiting) {
         let mut group = Group {
             frame: FrameBuilder::new(frame_len(first.encoded_len)),
             taken: Vec::new(),
@@ -122,18 +110,21 @@ impl Writer {
             refused: Vec::new(),
         };
         let mut waiting = first;
-        let after = loop {
+        loop {
             if let Some(rest) = self.take(&mut group, waiting) {
-                break Next::Serve(rest);
+                self.queue.give_back(Order::Append(rest));
+                break;
             }
             match self.queue.try_recv() {
-                Ok(Order::Append(next)) => waiting = next,
-                Ok(Order::Close(closed)) => break Next::Close(closed),
-                Err(_) => break Next::Wait,
+                Some(Order::Append(next)) => waiting = next,
+                Some(close @ Order::Close(_)) => {
+                    self.queue.give_back(close);
+                    break;
+                }
+                None => break,
             }
-        };
+        }
         self.commit(group);
-        after
     }
 
     /// Puts an append into the group, or answers it, or gives it back for the next frame.
