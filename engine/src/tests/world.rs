@@ -285,6 +285,7 @@ impl World {
             ids: Arc::new(SeededIds::new(99)),
             gateways: vec![self.bank.clone()],
             side,
+            snapshots: Snapshots::none(),
             settings: self.settings.clone(),
         };
         Engine::start_with(parts, self.protections, &[]).await.expect("a good start")
@@ -490,7 +491,7 @@ impl World {
     }
 
     pub(super) async fn kinds(&self, stream: &str) -> Vec<String> {
-        self.events(stream).await.into_iter().map(|event| event.kind).collect()
+        self.events(stream).await.into_iter().map(|event| event.kind.into()).collect()
     }
 
     pub(super) async fn kinds_of<D: Decider>(&self, id: &D::Id) -> Vec<String> {

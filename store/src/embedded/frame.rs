@@ -65,7 +65,7 @@ impl Frame {
             stream_version: entry.version,
             recorded_at_micros: self.recorded_at_micros,
             id: Uuid::from_bytes(bytes_at(head, 0)),
-            kind: self.kind(entry).to_owned(),
+            kind: self.kind(entry).into(),
             schema_version: u16::from_le_bytes(bytes_at(head, 16)),
             metadata: self.bytes.slice(metadata_at..data_at),
             data: self.bytes.slice(data_at..data_at + u32_at(head, 24) as usize),
@@ -91,7 +91,12 @@ impl Frame {
             return Err("another frame stands here");
         }
         let hash = check_trailer(seed, &bytes)?;
-        let entries = entries(&header, &bytes).ok_or("the frame's content makes no sense")?;
+        Self::of(&header, hash, bytes)
+    }
+
+    /// Takes a commit frame apart whose header and checksum have been checked.
+    pub(crate) fn of(header: &FrameHeader, hash: u32, bytes: Bytes) -> Result<Self, &'static str> {
+        let entries = entries(header, &bytes).ok_or("the frame's content makes no sense")?;
         Ok(Self {
             first: header.first_position,
             recorded_at_micros: header.recorded_at_micros,
