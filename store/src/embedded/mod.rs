@@ -9,9 +9,11 @@
 //! ```
 
 mod disk;
+mod encode;
 mod format;
 mod frame;
 mod inspect;
+mod group;
 mod log;
 mod options;
 mod prepare;
@@ -40,6 +42,7 @@ mod sync {
 #[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests;
 
+use std::hash::RandomState;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,9 +68,11 @@ use crate::{
     AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,
     StreamAppend, StreamId, limits,
 };
+use encode::Encoded;
+use group::Group;
 use queue::Producers;
 use view::{Trouble, View};
-use writer::{Order, QUEUE_APPENDS, Waiting, Writer, stopped};
+use writer::{Order, QUEUE_APPENDS, Writer, stopped};
 
 /// Where the segments are, under the data directory.
 pub const LOG_DIR: &str = "log";
@@ -79,6 +84,8 @@ pub struct Embedded {
     head: watch::Receiver<Position>,
     /// Taken when the store is dropped, so that the writer sees the end.
     queue: Option<Producers<Order>>,
+    /// What streams' names are hashed with while they are in the writer's hands.
+    hash_key: RandomState,
     writer: Option<JoinHandle<()>>,
     closed: AtomicBool,
     disk: Arc<dyn Disk>,
@@ -122,12 +129,14 @@ impl Embedded {
             head: told,
             queue: orders,
             segment_bytes: options.segment_bytes(),
+            group: Group::default(),
             lock,
         };
         let thread = std::thread::Builder::new().name("holdfast-writer".into());
         let writer = Some(thread.spawn(move || writer.run())?);
         let (queue, closed) = (Some(queue), AtomicBool::new(false));
-        Ok(Self { view, head, queue, writer, closed, disk, store_id, recovery })
+        let hash_key = RandomState::new();
+        Ok(Self { view, head, queue, hash_key, writer, closed, disk, store_id, recovery })
     }
 
     /// What was found at opening.
@@ -197,15 +206,7 @@ impl EventStore for Embedded {
         let Some(queue) = &self.queue else {
             return Err(stopped(&self.view));
         };
-        let encoded_len = frame::encoded_len(&batches);
-        let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { batches, encoded_len, answer };
-        if queue.push(Order::Append(waiting)).await.is_err() {
-            return Err(stopped(&self.view));
-        }
-        // No answer: the writer ended in a panic, and nobody knows how far it came.
-        let gone = || AppendError::Unknown("the writer ended without an answer".to_owned());
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        writer::append(queue, &self.view, Encoded::new(batches, &self.hash_key)).await
     }
 
     async fn read_stream(
