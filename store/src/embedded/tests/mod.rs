@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod model;
 mod reader;
+mod swarm;
 mod trouble;
 mod twins;
 
