@@ -16,6 +16,12 @@ pub(crate) enum Twin {
     SyncRetried,
     /// Torn bytes are left where they are.
     TailNotCut,
+    /// An index is used without asking whether it is of this segment.
+    StaleIndexTrusted,
+    /// The checksums of an index's pages are not looked at.
+    IndexChecksumIgnored,
+    /// An event that is read alone is not checked.
+    EventChecksumIgnored,
     /// Whatever does not read well is taken for a torn tail.
     DamageTakenForTail,
     /// Of the producers who are called out of the queue's line only the first is woken.

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use super::disk::DiskLock;
 use super::frame::{FrameBuilder, frame_len};
+use super::indexer::Indexer;
 use super::log::{Log, WriteError};
 use super::queue::Consumer;
 use super::sync::{oneshot, watch};
 use super::view::{Trouble, View};
-use crate::{AppendError, Appended, Position, StreamAppend, StreamId};
+use crate::{AppendError, Appended, Position, ReadError, StreamAppend, StreamId};
 
 /// How many appends wait at most; who comes then waits for a place in the queue.
 pub(crate) const QUEUE_APPENDS: usize = 4096;
@@ -49,6 +50,7 @@ pub(crate) struct Writer {
     pub(crate) head: watch::Sender<Position>,
     pub(crate) queue: Consumer<Order>,
     pub(crate) segment_bytes: u64,
+    pub(crate) indexer: Indexer,
     /// Let go last.
     pub(crate) lock: DiskLock,
 }
@@ -80,7 +82,7 @@ impl Writer {
                 None => break None,
             }
         };
-        let Self { log, view, head, mut queue, lock, .. } = self;
+        let Self { log, view, head, mut queue, indexer, lock, .. } = self;
         view.close();
         queue.close();
         while let Some(order) = queue.recv() {
@@ -94,6 +96,7 @@ impl Writer {
         // In this order: nothing goes on in the directory when the lock is let go, and whoever waits
         // for the end finds it free.
         drop(log);
+        drop(indexer);
         drop(lock);
         drop(head);
         if let Some(closed) = closed {
@@ -178,7 +181,10 @@ impl Writer {
         let mut first_versions = Vec::with_capacity(batches.len());
         for StreamAppend { stream, expected, .. } in batches {
             let pending = group.next_versions.get(stream).map(|next| next - 1);
-            let actual = pending.or_else(|| self.view.version(stream));
+            let actual = match pending {
+                Some(version) => Some(version),
+                None => self.view.version(stream).map_err(|error| (self.unread(&error), false))?,
+            };
             if !expected.holds(actual) {
                 let (stream, expected) = (stream.clone(), *expected);
                 // The stream may have moved within this group, and another guard of this append too:
@@ -191,6 +197,19 @@ impl Writer {
         Ok(first_versions)
     }
 
+    /// What a stream holds cannot be read, so nobody can say whether the append is right.
+    fn unread(&self, error: &ReadError) -> AppendError {
+        match error {
+            ReadError::Damaged { .. } => {
+                self.view.stop(error.to_string());
+                stopped(&self.view)
+            }
+            ReadError::Io(_) | ReadError::Closed => AppendError::Stopped(format!(
+                "the stream's version cannot be read ({error}); nothing was recorded, try again"
+            )),
+        }
+    }
+
     /// Rolls to the next segment.
     fn make_room(&mut self, body_len: usize) -> Result<(), AppendError> {
         if !self.log.could_hold(body_len, self.segment_bytes) {
@@ -201,6 +220,7 @@ impl Writer {
         match self.log.roll() {
             Ok(segment) => {
                 self.view.add_segment(segment);
+                self.indexer.wake();
                 Ok(())
             }
             Err(WriteError::Full) => {
