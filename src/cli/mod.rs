@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, logs and bars to standard error. [`crate::exit`] has the codes.
 
+mod log;
 mod logs;
 mod progress;
 mod rebuild;
@@ -110,6 +111,9 @@ Examples:
   holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
+    /// Look after the embedded log itself
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
     ///
     /// Secrets are masked. What is printed is TOML and can be used as a configuration file.
@@ -160,6 +164,7 @@ pub fn run() -> ExitCode {
             Command::Replay(args) => replay::run(&config, args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,
+            Command::Log(command) => log::run(&config, command).await,
             Command::Config => Ok(()),
         }
     });

@@ -285,6 +285,7 @@ impl World {
             ids: Arc::new(SeededIds::new(99)),
             gateways: vec![self.bank.clone()],
             side,
+            snapshots: Snapshots::none(),
             settings: self.settings.clone(),
         };
         Engine::start_with(parts, self.protections, &[]).await.expect("a good start")
