@@ -6,6 +6,8 @@ use super::{Failure, asked, run_seed, runtime};
 
 /// Within how many seeds the swarm must find what a missing protection does. About ten times what
 /// it takes, so that a change of the plan does not fail for bad luck.
+///
+/// None for those that the swarm cannot meet: tests of their own show what they do.
 fn budget(twin: Twin) -> u64 {
     match twin {
         Twin::AckBeforeSync => 500,
@@ -15,6 +17,15 @@ fn budget(twin: Twin) -> u64 {
         Twin::SyncRetried => 500,
         Twin::TailNotCut => 500,
         Twin::DamageTakenForTail => 500,
+        Twin::StaleIndexTrusted => 0,
+        Twin::IndexChecksumIgnored => 0,
+        Twin::EventChecksumIgnored => 0,
+        Twin::CutBeforeKeptAside => 0,
+        Twin::BackupOfUnsynced => 0,
+        Twin::BackupSealedTooSoon => 0,
+        Twin::WakesOneProducer => 0,
+        Twin::PlaceNotGivenBack => 0,
+        Twin::SleepsWithoutLooking => 0,
     }
 }
 
@@ -35,7 +46,7 @@ fn every_planted_bug_is_found_within_its_seeds() {
         return;
     }
     let mut missed = Vec::new();
-    for twin in Twin::ALL.iter().copied() {
+    for twin in Twin::ALL.iter().copied().filter(|twin| budget(*twin) > 0) {
         match found(twin) {
             Some(Failure { seed, what, .. }) => println!("{twin:?}: seed {seed}: {what}"),
             None => missed.push(twin),

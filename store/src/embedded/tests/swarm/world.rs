@@ -94,6 +94,8 @@ impl<'a> World<'a> {
                 Ok(())
             }),
             prepare_in_background: false,
+            index_cache_bytes: 64 << 10,
+            progress: None,
             lab: Lab { least_segment_bytes: 4096, twins, ..Lab::default() },
         };
         Self {
