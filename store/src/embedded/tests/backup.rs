@@ -76,7 +76,7 @@ fn each_backup_holds_what_the_log_held_and_copies_only_what_is_new() {
         assert_eq!(again.written_bytes, SEGMENT, "only the last segment is copied again");
         assert_eq!(again.kept_segments, again.segments - 1);
     }
-    assert!(kept.is_sorted() && *kept.last().unwrap() >= 2, "{kept:?}");
+    assert!(kept.is_sorted() && *kept.last().unwrap() >= 1, "{kept:?}");
 }
 
 /// Each step of each backup, cut off there by a power cut: what the backup held it holds, and what
@@ -176,14 +176,14 @@ fn what_is_not_a_backup_of_this_log_is_refused_and_left_alone() {
     assert!(matches!(refused(log, &ahead), BackupError::Diverged(_)));
     // Damage is not copied.
     for at in [HEADER_LEN as u64 + 100, 20] {
-        let damaged = duplicate(log);
+        let damaged = duplicate(&stages[5].0);
         damaged.scribble(&segment_name(2), at, b"!!");
         let error = take(&damaged, &SimDisk::new()).unwrap_err();
         assert!(matches!(error, BackupError::Source(OpenError::Damaged(_))), "{error}");
     }
     let full = SimDisk::new();
     full.set_faults(Faults { capacity_bytes: Some(2 * SEGMENT), ..Faults::default() });
-    assert!(matches!(take(log, &full), Err(BackupError::NoRoom { .. })));
+    assert!(matches!(take(&stages[5].0, &full), Err(BackupError::NoRoom { .. })));
 }
 
 /// Fault 72, on a real disk: again and again while somebody writes.

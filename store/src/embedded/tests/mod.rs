@@ -7,6 +7,7 @@ mod damage;
 mod model;
 mod reader;
 mod repair;
+mod swarm;
 mod trouble;
 mod twins;
 mod verify;
