@@ -59,7 +59,7 @@ impl<'e> Readable<'e> {
             position: recorded.position,
             event_id: recorded.id,
             stream: recorded.stream.to_string(),
-            kind: recorded.kind.clone(),
+            kind: recorded.kind.to_string(),
             schema_version: recorded.schema_version,
             error: error.to_string(),
         })

@@ -70,7 +70,7 @@ impl Log {
     }
 
     /// Puts a frame at its place in the chain, without writing it.
-    pub(crate) fn finish(&self, frame: FrameBuilder) -> Frame {
+    pub(crate) fn finish(&self, frame: &mut FrameBuilder) -> Frame {
         let chain = &self.place.chain;
         let now = self.clock.now_micros().max(chain.recorded_at_micros);
         frame.finish(self.segment().header.hash, chain.hash, chain.next, now)

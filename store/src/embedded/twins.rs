@@ -33,6 +33,18 @@ twins! {
     TailNotCut,
     /// Whatever does not read well is taken for a torn tail.
     DamageTakenForTail,
+    /// A repair cuts before what it cuts off is kept aside durably.
+    CutBeforeKeptAside,
+    /// A backup takes what is written and not yet durable.
+    BackupOfUnsynced,
+    /// A backup seals a segment before the next one has its name.
+    BackupSealedTooSoon,
+    /// Of the producers who are called out of the queue's line only the first is woken.
+    WakesOneProducer,
+    /// A producer who gives up keeps the place that was promised to it.
+    PlaceNotGivenBack,
+    /// The writer goes to sleep without looking once more whether something waits.
+    SleepsWithoutLooking,
 }
 
 /// Which protections are missing.

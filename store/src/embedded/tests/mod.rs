@@ -5,9 +5,11 @@ mod crash;
 mod damage;
 mod model;
 mod reader;
+mod repair;
 mod swarm;
 mod trouble;
 mod twins;
+mod verify;
 
 use std::sync::Arc;
 
