@@ -149,7 +149,11 @@ impl Survival {
             }
             Self::AllBut(one) => touched - usize::from(contents.nth_touched(*one) == Some(sector)),
             Self::Only(one) => {
-                if contents.nth_touched(*one) == Some(sector) { touched } else { 0 }
+                if contents.nth_touched(*one) == Some(sector) {
+                    touched
+                } else {
+                    0
+                }
             }
             Self::Writes(kept) => {
                 let touching = contents.touching(sector);

@@ -20,6 +20,8 @@ enum Outcome {
     Open,
     Recorded,
     Nothing,
+    /// It was open, and the next opening did not find it.
+    Vanished,
 }
 
 #[derive(Clone)]
@@ -145,17 +147,22 @@ impl Ledger {
         self.same(all)?;
         if all.len() < self.log.len() {
             let at = all.len();
-            let what = if self.acknowledged[at..].contains(&true) { "acknowledged" } else { "shown" };
+            let what =
+                if self.acknowledged[at..].contains(&true) { "acknowledged" } else { "shown" };
             return Err(format!("{what} at {} and lost: the log ends at {at}", at + 1));
         }
         while let Some(event) = all.get(self.log.len()) {
             let position = self.log.len() + 1;
             let Some(attempt) = self.by_first.get(&event.id).copied() else {
-                return Err(format!("position {position} was never appended, or is half an append"));
+                return Err(format!(
+                    "position {position} was never appended, or is half an append"
+                ));
             };
             if self.attempts[attempt].outcome != Outcome::Open {
                 let outcome = self.attempts[attempt].outcome;
-                return Err(format!("position {position} is there, but its append was {outcome:?}"));
+                return Err(format!(
+                    "position {position} is there, but its append was {outcome:?}"
+                ));
             }
             let last = self.log.last().map_or(i64::MIN, |last| last.recorded_at_micros);
             if event.recorded_at_micros < last {
@@ -169,10 +176,24 @@ impl Ledger {
         }
         if !still_open {
             for attempt in self.attempts.iter_mut().filter(|a| a.outcome == Outcome::Open) {
-                attempt.outcome = Outcome::Nothing;
+                attempt.outcome = Outcome::Vanished;
             }
         }
         Ok(())
+    }
+
+    /// Forgives what nothing proves yet: an end that is lost, or that is another one which was on its
+    /// way there once. It must still be whole appends, each once.
+    pub(super) fn forgive(&mut self, all: &[RecordedEvent]) {
+        let same = all.iter().zip(&self.log).take_while(|(found, known)| found == known).count();
+        let whole = |log: &[RecordedEvent], at: usize| {
+            log.get(at).is_none_or(|event| self.by_first.contains_key(&event.id))
+        };
+        let cut = (0..=same).rev().find(|at| whole(&self.log, *at)).unwrap_or(0);
+        self.cut_to(cut);
+        for attempt in self.attempts.iter_mut().filter(|a| a.outcome == Outcome::Vanished) {
+            attempt.outcome = Outcome::Open;
+        }
     }
 
     /// As far as both reach, the log is what it was.
@@ -193,10 +214,10 @@ impl Ledger {
     }
 
     /// Forgets what was lost with leave: the log ends earlier than it did.
-    pub(super) fn cut_to(&mut self, len: usize) {
+    fn cut_to(&mut self, len: usize) {
         for event in self.log.drain(len.min(self.log.len())..) {
             if let Some(attempt) = self.by_first.get(&event.id) {
-                self.attempts[*attempt].outcome = Outcome::Nothing;
+                self.attempts[*attempt].outcome = Outcome::Vanished;
             }
             if let Some(events) = self.streams.get_mut(&event.stream) {
                 events.pop();
