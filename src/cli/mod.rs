@@ -2,10 +2,12 @@
 //!
 //! Results go to standard output, logs and bars to standard error. [`crate::exit`] has the codes.
 
+mod backup;
 mod log;
 mod logs;
 mod progress;
 mod rebuild;
+mod repair;
 mod replay;
 pub(crate) mod token;
 mod verify;
@@ -105,6 +107,29 @@ Examples:
     /// The log as files: what it is made of
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Say what is damaged, and cut the log there when no better copy is left
+    ///
+    /// A damaged log does not open: first look for a backup that has more. --cut ends the log before
+    /// the first damage, so that a consistent prefix opens again. Nothing is deleted: what is cut off
+    /// is kept in log/cut-N. The server has to be stopped (code 4 otherwise). --dry-run ends with code
+    /// 3 when there is damage, with 0 when the log is whole.
+    #[command(after_help = "\
+Examples:
+  holdfast repair --dry-run         what is damaged, which events and streams would go
+  holdfast repair --cut             the same, then asks; type \"cut\" to do it
+  holdfast repair --cut --yes       does not ask; needed where there is no terminal")]
+    Repair(repair::RepairArgs),
+    /// Copy the log into DIR, beside a running server
+    ///
+    /// A consistent prefix that holds all that was acknowledged before, and opens like any other log.
+    /// Again into the same directory it copies only what is new. Keys (side.sqlite) and read models
+    /// are not in it. Damage is told (code 3) and not copied.
+    #[command(after_help = "\
+Examples:
+  holdfast backup /mnt/backup/holdfast                  the first time everything, then what is new
+  holdfast verify --data-dir /mnt/backup/holdfast       is it whole?
+  cp -r /mnt/backup/holdfast/log holdfast-data/         restore (no log may be there, no server run)")]
+    Backup(backup::BackupArgs),
     /// Rebuild read models from the log
     ///
     /// Rebuilds beside the rows that are there, then swaps. Nothing of the log is touched. The
@@ -167,6 +192,8 @@ pub fn run() -> ExitCode {
             Command::Replay(args) => replay::run(&config, args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
             Command::Log(command) => log::run(&config, command).await,
+            Command::Repair(args) => repair::run(&config, args).await,
+            Command::Backup(args) => backup::run(&config, args).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,
             Command::Log(command) => log::run(&config, command).await,
             Command::Config => Ok(()),
