@@ -33,6 +33,7 @@ Examples:
   holdfast token --role OPERATOR --user me  an access token for scripts
   holdfast replay reservation-018f…         what happened to one reservation, and why
   holdfast verify                           is the log whole, was nothing sold twice?
+  holdfast backup /mnt/backup/holdfast      a copy of the log, beside the running server
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the store is damaged or poisoned,
 4 the data directory is in use.
@@ -104,9 +105,6 @@ Examples:
     /// ended or in time. Works beside a running server. Names each offence with segment, offset and
     /// position. Ends with code 3 when the log is damaged, with 1 when a business invariant is broken.
     Verify(verify::VerifyArgs),
-    /// The log as files: what it is made of
-    #[command(subcommand)]
-    Log(log::LogCommand),
     /// Say what is damaged, and cut the log there when no better copy is left
     ///
     /// A damaged log does not open: first look for a backup that has more. --cut ends the log before
@@ -191,7 +189,6 @@ pub fn run() -> ExitCode {
             Command::Token(args) => token::run(&config, args).await,
             Command::Replay(args) => replay::run(&config, args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
-            Command::Log(command) => log::run(&config, command).await,
             Command::Repair(args) => repair::run(&config, args).await,
             Command::Backup(args) => backup::run(&config, args).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,

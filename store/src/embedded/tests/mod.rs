@@ -4,6 +4,7 @@ mod backup;
 mod contract;
 mod crash;
 mod damage;
+mod golden;
 mod model;
 mod reader;
 mod repair;
