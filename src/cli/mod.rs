@@ -4,7 +4,7 @@
 
 mod log;
 mod logs;
-mod progress;
+pub(crate) mod progress;
 mod rebuild;
 mod replay;
 pub(crate) mod token;

@@ -132,6 +132,8 @@ keys! {
 
     SEGMENT_BYTES "log.segment_bytes" Kind::Bytes { least: 1 << 20 }, "64MiB",
         "How large one file of the log is.";
+    INDEX_CACHE "log.index_cache" Kind::Bytes { least: 1 << 20 }, "32MiB",
+        "How much memory the indexes of older parts of the log may take.";
 
     READY_LAG "ready.max_lag" count(1, u64::MAX >> 1), "10000",
         "Events that a consumer may lie behind before /health/ready says no.";

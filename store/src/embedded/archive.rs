@@ -306,7 +306,7 @@ impl Archive {
         // The chain from header to seal was checked at opening; another end is another segment.
         let same = built.filter(|built| {
             let trusted = self.twins.on(Twin::StaleIndexTrusted);
-            built.facts.seal_hash == now.facts.seal_hash || trusted
+            built.facts.seal_header_hash == now.facts.seal_header_hash || trusted
         });
         let Some(built) = same else {
             sealed.condemned.store(true, Ordering::Relaxed);
@@ -383,7 +383,6 @@ impl Archive {
     }
 
     /// As [`Archive::events`]; the position of the first that is not what the index says.
-    #[expect(clippy::type_complexity, reason = "the events, or where there is none and why")]
     fn try_events(
         &self,
         sealed: &Arc<Sealed>,

@@ -145,6 +145,11 @@ impl Embedded {
         info(self.store_id, &self.view, &*self.disk)
     }
 
+    /// Where an event stands on the disk: the file name of its segment, the offset of its frame.
+    pub fn locate(&self, position: Position) -> Option<(String, u64)> {
+        self.view.locate(position.0)
+    }
+
     /// Why nothing will be appended any more before the log is opened again: a write or a sync has
     /// failed. None while all is well, and while the disk is merely full.
     pub fn stopped(&self) -> Option<String> {

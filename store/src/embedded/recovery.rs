@@ -91,6 +91,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
         },
     )?;
     check_names(&listed, &place)?;
+    told.end();
 
     let torn = match (&stop, place.segment.clone()) {
         (Stop::Open | Stop::Broken(_), Some(segment)) => {
@@ -150,6 +151,14 @@ impl Told {
         let segments_total = segments as u64;
         let now = OpenProgress { segments_total, segments_done: 0, indexes_made: 0 };
         Self { progress, now }
+    }
+
+    /// One that is prepared and has not begun is not walked.
+    fn end(&mut self) {
+        if let Some(progress) = &self.progress {
+            self.now.segments_done = self.now.segments_total;
+            progress.tell(self.now);
+        }
     }
 
     fn segment(&mut self, view: &View) {

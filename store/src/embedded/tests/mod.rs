@@ -3,6 +3,7 @@
 mod contract;
 mod crash;
 mod damage;
+mod index;
 mod model;
 mod reader;
 mod trouble;
