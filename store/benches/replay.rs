@@ -117,26 +117,29 @@ async fn replay(home: &Path, events: u64) {
         Arc::new(Embedded::open(home, Options::default()).expect("a log"));
     let head = store.head();
     let (mut bare, mut paged, mut followed) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         bare.push(bare_read(&home.join("log")));
-
-        let begun = Instant::now();
-        let (mut from, mut bytes) = (Position::FIRST, 0);
-        while from <= head {
-            let page = store.read_all(from, &Filter::All, 512).await.expect("a page");
-            bytes += page.events.iter().map(|e| e.data.len()).sum::<usize>();
-            from = page.next;
+        // By turns one and the other first.
+        for what in [round % 2, (round + 1) % 2] {
+            let begun = Instant::now();
+            if what == 0 {
+                let (mut from, mut bytes) = (Position::FIRST, 0);
+                while from <= head {
+                    let page = store.read_all(from, &Filter::All, 512).await.expect("a page");
+                    bytes += page.events.iter().map(|e| e.data.len()).sum::<usize>();
+                    from = page.next;
+                }
+                assert_eq!(bytes as u64, head.0 * PAYLOAD_BYTES as u64);
+                paged.push(begun.elapsed().as_secs_f64());
+            } else {
+                let mut subscription = subscribe(&store, Position::FIRST, Filter::All);
+                let mut seen = 0;
+                while seen < head.0 {
+                    seen += subscription.next().await.expect("events").len() as u64;
+                }
+                followed.push(begun.elapsed().as_secs_f64());
+            }
         }
-        assert_eq!(bytes as u64, head.0 * PAYLOAD_BYTES as u64);
-        paged.push(begun.elapsed().as_secs_f64());
-
-        let begun = Instant::now();
-        let mut subscription = subscribe(&store, Position::FIRST, Filter::All);
-        let mut seen = 0;
-        while seen < head.0 {
-            seen += subscription.next().await.expect("events").len() as u64;
-        }
-        followed.push(begun.elapsed().as_secs_f64());
     }
     let (bare, paged, followed) = (median(bare), median(paged), median(followed));
     let rate = |seconds: f64| head.0 as f64 / seconds;
