@@ -67,10 +67,14 @@ use encode::Encoded;
 use group::Group;
 use queue::Producers;
 use view::{Trouble, View};
-use writer::{Order, QUEUE_APPENDS, Writer, stopped};
+use writer::{Order, Writer, stopped};
 
 /// Where the segments are, under the data directory.
 pub const LOG_DIR: &str = "log";
+
+/// How many appends wait at most; who comes then waits for a place in the queue. As many again are in
+/// the writer's hands.
+const QUEUE_APPENDS: usize = 4096;
 
 /// The embedded store, open to write. One process at a time has it; others may read beside it with
 /// [`Reader`].
@@ -125,6 +129,7 @@ impl Embedded {
             queue: orders,
             segment_bytes: options.segment_bytes(),
             group: Group::default(),
+            twins: options.lab.twins,
             lock,
         };
         let thread = std::thread::Builder::new().name("holdfast-writer".into());

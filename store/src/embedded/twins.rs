@@ -24,6 +24,10 @@ pub(crate) enum Twin {
     PlaceNotGivenBack,
     /// The writer goes to sleep without looking once more whether something waits.
     SleepsWithoutLooking,
+    /// Followers are told of a frame before readers see it.
+    HeadBeforeIndex,
+    /// An append is refused on account of what is not yet durable.
+    RefusalBeforeDurable,
 }
 
 /// Which protections are missing.

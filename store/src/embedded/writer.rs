@@ -17,12 +17,9 @@ use super::group::{Answer, Answered, Group, Waiting};
 use super::log::{Log, WriteError};
 use super::queue::{Consumer, Producers};
 use super::sync::{oneshot, watch};
+use super::twins::{Twin, Twins};
 use super::view::{Trouble, View};
 use crate::{AppendError, Appended, Position};
-
-/// How many appends wait at most; who comes then waits for a place in the queue. As many again are in
-/// the writer's hands.
-pub(crate) const QUEUE_APPENDS: usize = 4096;
 
 /// What the writer is asked.
 pub(crate) enum Order {
@@ -39,6 +36,7 @@ pub(crate) struct Writer {
     pub(crate) segment_bytes: u64,
     /// Empty between two frames.
     pub(crate) group: Group,
+    pub(crate) twins: Twins,
     /// Let go last.
     pub(crate) lock: DiskLock,
 }
@@ -109,7 +107,7 @@ impl Writer {
             return None;
         }
         if let Err((refusal, hinges_on_group)) = self.judge(group, &mut waiting.append) {
-            if hinges_on_group {
+            if hinges_on_group && !self.twins.on(Twin::RefusalBeforeDurable) {
                 group.refused.push((waiting.answer, refusal));
             } else {
                 waiting.answer.give(Err(refusal), Some(waiting.append));
@@ -185,6 +183,10 @@ impl Writer {
             Err(error) => return self.refuse_all(group, error),
         };
         self.view.set_full(false);
+        // Whoever hears of the new head finds it.
+        if self.twins.on(Twin::HeadBeforeIndex) {
+            self.head.send_replace(Position(frame.last()));
+        }
         self.view.add(offset, &frame, true).expect("versions were counted from what is shown");
         self.head.send_replace(Position(frame.last()));
         let mut next = frame.first;

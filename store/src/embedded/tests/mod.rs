@@ -4,7 +4,9 @@ mod contract;
 mod crash;
 mod damage;
 mod model;
+mod queue;
 mod reader;
+mod shuttled;
 mod trouble;
 mod twins;
 
