@@ -78,7 +78,7 @@ impl Frame {
         filter.wants_named(&entry.stream, self.kind(entry))
     }
 
-    fn kind(&self, entry: &Entry) -> &str {
+    pub(crate) fn kind(&self, entry: &Entry) -> &str {
         let at = entry.at as usize;
         let kind = &self.bytes[at + EVENT_HEADER_LEN..][..self.bytes[at + 18] as usize];
         std::str::from_utf8(kind).expect("names were checked when the frame was taken apart")

@@ -209,13 +209,11 @@ impl Log {
         let offset = self.place.offset;
         let end = offset + bytes.len() as u64;
         let file = Arc::clone(&self.segment().file);
-        let written = if self.dirty_until > end {
-            let mut bytes = bytes.to_vec();
-            bytes.resize((self.dirty_until - offset) as usize, 0);
-            file.write_at(&bytes, offset)
-        } else {
-            file.write_at(bytes, offset)
-        };
+        // What lies behind goes first: in one write the frame could come through whole, and the disk
+        // be full only then, when the answer is that nothing was recorded.
+        let behind = self.dirty_until.saturating_sub(end) as usize;
+        let clean = if behind > 0 { file.write_at(&vec![0; behind], end) } else { Ok(()) };
+        let written = clean.and_then(|()| file.write_at(bytes, offset));
         match written {
             Ok(()) => {
                 self.dirty_until = 0;

@@ -13,14 +13,17 @@ mod encode;
 mod format;
 mod frame;
 mod group;
+mod inspect;
 mod log;
 mod options;
 mod prepare;
 mod queue;
 mod reader;
 mod recovery;
+mod repair;
 mod scan;
 pub mod sim;
+mod stat;
 mod tail;
 mod twins;
 mod verify;
@@ -56,8 +59,10 @@ pub use options::{
 };
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
+pub use repair::{CutPlan, Lost, LostStream, RepairError, Repaired, repair, repair_on};
 pub use scan::Damage;
-pub use verify::{VerifyProgress, VerifyReport, verify, verify_on};
+pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
+pub use verify::{VerifyOptions, VerifyProgress, VerifyReport, verify, verify_on, verify_with};
 
 use crate::{
     AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,

@@ -6,9 +6,12 @@ mod damage;
 mod model;
 mod queue;
 mod reader;
+mod repair;
 mod shuttled;
+mod swarm;
 mod trouble;
 mod twins;
+mod verify;
 
 use std::sync::Arc;
 
