@@ -38,8 +38,10 @@ mod sync {
 }
 
 #[path = "../../queue.rs"]
+#[expect(clippy::duplicate_mod, reason = "once more, with shuttle's locks")]
 mod queue;
 #[path = "../../writer.rs"]
+#[expect(clippy::duplicate_mod, reason = "once more, with shuttle's locks")]
 mod writer;
 
 mod hand_off;
