@@ -35,7 +35,7 @@ impl Store {
         options.lab.twins = twins;
         let disk = Stepping::new();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let recovery::Opened { log, view, lock, .. } =
+        let recovery::Opened { log, view, indexer, lock, .. } =
             recovery::recover(&shared, &options).expect("a new log");
         let (told, head) = tokio::sync::watch::channel(Position::ZERO);
         let (queue, orders): (Producers<Order>, Consumer<Order>) = queue(places, twins);
@@ -47,6 +47,7 @@ impl Store {
             segment_bytes: options.segment_bytes(),
             group: Group::default(),
             twins,
+            indexer,
             lock,
         };
         disk.wake();

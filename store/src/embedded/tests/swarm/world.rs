@@ -94,6 +94,8 @@ impl<'a> World<'a> {
                 Ok(())
             }),
             prepare_in_background: false,
+            index_cache_bytes: 64 << 10,
+            progress: None,
             lab: Lab { least_segment_bytes: 4096, twins, ..Lab::default() },
         };
         Self {
@@ -232,7 +234,7 @@ impl<'a> World<'a> {
                     return Err(format!("the head is {head}, but {} events are there", all.len()));
                 }
                 if !END_IS_PROVEN && self.betrayed() {
-                    self.ledger.cut_to(all.len());
+                    self.ledger.forgive(&all);
                 }
                 self.ledger.found(&all, false)?;
                 let seen = std::mem::take(&mut self.seen_beside);
