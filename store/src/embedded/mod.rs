@@ -170,7 +170,7 @@ impl Embedded {
     /// failed. None while all is well, and while the disk is merely full.
     pub fn stopped(&self) -> Option<String> {
         match self.view.trouble()? {
-            Trouble::Full => None,
+            Trouble::Full | Trouble::NoRoom { .. } => None,
             Trouble::Stopped(reason) => Some(reason),
         }
     }
@@ -258,13 +258,19 @@ impl EventStore for Embedded {
     }
 
     fn trouble(&self) -> Option<String> {
+        // Looked at anew: who is told that there is no room sends nothing that would find it out.
+        if let Some(Trouble::NoRoom { bytes }) = self.view.trouble()
+            && self.disk.free_bytes().is_ok_and(|free| free >= bytes)
+        {
+            return None;
+        }
         trouble(&self.view)
     }
 }
 
 fn trouble(view: &View) -> Option<String> {
     match view.trouble()? {
-        Trouble::Full => {
+        Trouble::Full | Trouble::NoRoom { .. } => {
             Some("the disk is full: free some space, appends go on by themselves".into())
         }
         Trouble::Stopped(reason) => Some(reason),

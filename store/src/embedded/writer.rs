@@ -180,12 +180,13 @@ impl Writer {
         }
         match self.log.roll() {
             Ok(segment) => {
+                self.view.set_no_room(None);
                 self.view.add_segment(segment);
                 self.indexer.wake();
                 Ok(())
             }
             Err(WriteError::Full) => {
-                self.view.set_full(true);
+                self.view.set_no_room(Some(self.segment_bytes));
                 Err(AppendError::Full)
             }
             Err(WriteError::Failed(reason)) => {
@@ -270,6 +271,6 @@ pub(crate) async fn append(
 pub(crate) fn stopped(view: &View) -> AppendError {
     match view.trouble() {
         Some(Trouble::Stopped(reason)) => AppendError::Stopped(reason),
-        Some(Trouble::Full) | None => AppendError::Stopped("it is closed".to_owned()),
+        Some(Trouble::Full | Trouble::NoRoom { .. }) | None => AppendError::Stopped("it is closed".to_owned()),
     }
 }
