@@ -32,6 +32,7 @@ fn main() {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(or)
     };
     let millis = number("HOLDFAST_BENCH_MILLIS", if measuring { 1000 } else { 20 });
+    let only = number("HOLDFAST_BENCH_PRODUCERS", 0) as usize;
     let rounds = number("HOLDFAST_BENCH_ROUNDS", if measuring { 5 } else { 1 });
     let span = Duration::from_millis(millis);
     let root =
@@ -48,7 +49,7 @@ fn main() {
         "| producers | holdfast appends/s | p50 µs | p99 µs | CPU ns: writer, all | bare writer/s | p50 µs | p99 µs | CPU ns: writer, all | ratio |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
-    for producers in PRODUCERS {
+    for producers in PRODUCERS.into_iter().filter(|p| only == 0 || only == *p) {
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             let home = dir.path().join(format!("{producers}-{round}"));

@@ -11,12 +11,13 @@
 mod support;
 
 mod bench;
-//mod disk_full;
-//mod from_outside;
-//mod inject;
+mod disk_full;
+mod from_outside;
+mod inject;
+mod inject_serve;
 mod kill9;
 mod kill9_serve;
-//mod states;
-//mod strace;
-//mod trace;
-//mod trace_replay;
+mod states;
+mod strace;
+mod trace;
+mod trace_replay;

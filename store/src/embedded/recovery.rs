@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Access, Disk, DiskLock, read_up_to};
-use super::format::{FRAME_HEADER_LEN, HEADER_LEN, segment_number, u32_at};
+use super::format::{
+    FRAME_HEADER_LEN, FrameHeader, HEADER_LEN, SegmentHeader, check_trailer, segment_number,
+};
 use super::index;
 use super::indexer::Indexer;
 use super::log::{Log, WriteError, adopt_prepared};
@@ -247,18 +249,29 @@ fn keep_aside(disk: &dyn Disk, segment: &str, bytes: &[u8]) -> std::io::Result<S
 /// Makes the end of the log durable. The last run may have been killed between a write and its
 /// sync; or its sync failed, and the cache holds as clean what the disk never got: so the last
 /// thing that was written is written again, and then synced.
-fn make_durable(disk: &dyn Disk, place: &Place) -> std::io::Result<()> {
+fn make_durable(disk: &dyn Disk, place: &Place) -> Result<(), OpenError> {
     if let Some(segment) = &place.segment {
         let (at, len) = match place.last_frame {
             Some(at) => {
                 let head = read_up_to(&*segment.file, at, FRAME_HEADER_LEN)?;
-                (at, u32_at(&head, 8) as usize)
+                (at, FrameHeader::decode(segment.header.hash, &head).map(|head| head.len as usize))
             }
-            None => (0, HEADER_LEN),
+            None => (0, Ok(HEADER_LEN)),
         };
+        let reread = |what| segment.damage(at, place.chain.next, what);
+        let len = len.map_err(reread)?;
         let bytes = read_up_to(&*segment.file, at, len)?;
+        // What is read a second time may come back with a wrong bit, and must not be written so.
+        let found = match place.last_frame {
+            _ if bytes.len() < len => None,
+            Some(_) => check_trailer(segment.header.hash, &bytes).ok(),
+            None => SegmentHeader::decode(&bytes).ok().map(|header| header.hash),
+        };
+        if found != Some(place.chain.hash) {
+            return Err(reread("it reads differently the second time").into());
+        }
         segment.file.write_at(&bytes, at)?;
         segment.file.sync_data()?;
     }
-    disk.sync_dir()
+    Ok(disk.sync_dir()?)
 }
