@@ -98,7 +98,10 @@ async fn a_server_that_is_killed_at_a_write_or_a_sync_has_lost_nothing_it_told()
             let mut house = failing(&format!("{call}:signal=KILL:when={k}")).await;
             let answers = lock(&house, 0..60).await;
             let status = house.wait(Duration::from_secs(15));
-            assert!(status.signal() == Some(9) || status.code() == Some(137), "{call} {k}: {status}");
+            assert!(
+                status.signal() == Some(9) || status.code() == Some(137),
+                "{call} {k}: {status}"
+            );
             let house = house.again().await;
             held(&house, &answers).await;
         }

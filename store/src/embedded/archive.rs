@@ -118,6 +118,11 @@ impl Archive {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Which protections are missing.
+    pub(crate) fn twins(&self) -> Twins {
+        self.twins
+    }
+
     /// How many indexes were made here.
     pub(crate) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
@@ -484,7 +489,8 @@ impl Archive {
         limit: u64,
     ) -> Result<Vec<Frame>, ReadError> {
         let used = sealed.index();
-        let damaged = match read_frames(self.plan(sealed, position, limit)?, true) {
+        let chained = !self.twins.on(Twin::NoPreviousHash);
+        let damaged = match read_frames(self.plan(sealed, position, limit)?, chained) {
             Err(damaged @ ReadError::Damaged { .. }) => damaged,
             other => return other,
         };
@@ -494,7 +500,7 @@ impl Archive {
         {
             return Err(damaged);
         }
-        read_frames(self.plan(sealed, position, limit)?, true)
+        read_frames(self.plan(sealed, position, limit)?, chained)
     }
 }
 

@@ -11,6 +11,7 @@ use super::frame::{Frame, Kinds};
 use super::index::{Extent, FrameAt, name_hash};
 use super::live::Plan;
 use super::scan::Segment;
+use super::twins::Twin;
 use super::view::View;
 use crate::{Direction, Filter, Page, Position, ReadError, RecordedEvent, StreamId};
 
@@ -330,7 +331,9 @@ impl View {
             }
         };
         match found {
-            Some(Where::Live(plan)) => read_frames(plan, true),
+            Some(Where::Live(plan)) => {
+                read_frames(plan, !self.archive.twins().on(Twin::NoPreviousHash))
+            }
             Some(Where::Sealed(sealed)) => self.archive.frames(&sealed, position, CHUNK_BYTES),
             None => Err(ReadError::Io(format!("position {position} is in no segment"))),
         }

@@ -271,6 +271,8 @@ pub(crate) async fn append(
 pub(crate) fn stopped(view: &View) -> AppendError {
     match view.trouble() {
         Some(Trouble::Stopped(reason)) => AppendError::Stopped(reason),
-        Some(Trouble::Full | Trouble::NoRoom { .. }) | None => AppendError::Stopped("it is closed".to_owned()),
+        Some(Trouble::Full | Trouble::NoRoom { .. }) | None => {
+            AppendError::Stopped("it is closed".to_owned())
+        }
     }
 }
