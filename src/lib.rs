@@ -12,3 +12,4 @@ pub mod invariants;
 pub mod keys;
 mod log;
 mod serve;
+pub mod synthetic;

@@ -8,7 +8,6 @@ mod support;
 mod bad_input;
 mod cli;
 mod floor_plan;
-mod kill9;
 mod s2_seats;
 mod s4_tickets;
 mod storm;

@@ -45,7 +45,7 @@ impl EventView {
     /// The same, when the metadata has been read already.
     pub(crate) fn with(event: &RecordedEvent, metadata: &Metadata) -> Result<Self, DecodeError> {
         let data = serde_json::from_slice(&event.data).map_err(|error| DecodeError::Payload {
-            kind: event.kind.clone(),
+            kind: event.kind.to_string(),
             version: event.schema_version,
             error: error.to_string(),
         })?;
@@ -54,7 +54,7 @@ impl EventView {
             position: event.position,
             stream: event.stream.to_string(),
             stream_version: event.stream_version,
-            kind: event.kind.clone(),
+            kind: event.kind.to_string(),
             schema_version: event.schema_version,
             occurred_at: metadata.occurred_at,
             recorded_at: Timestamp::from_micros(event.recorded_at_micros),

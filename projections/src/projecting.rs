@@ -93,7 +93,7 @@ impl Readable {
             position: recorded.position,
             event_id: recorded.id,
             stream: recorded.stream.to_string(),
-            kind: recorded.kind.clone(),
+            kind: recorded.kind.to_string(),
             schema_version: recorded.schema_version,
             error: error.to_string(),
         })

@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, logs and bars to standard error. [`crate::exit`] has the codes.
 
+mod log;
 mod logs;
 mod progress;
 mod rebuild;
@@ -101,6 +102,9 @@ Examples:
     /// ended or in time. Works beside a running server. Names each offence with segment, offset and
     /// position. Ends with code 3 when the log is damaged, with 1 when a business invariant is broken.
     Verify(verify::VerifyArgs),
+    /// The log as files: what it is made of
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Rebuild read models from the log
     ///
     /// Rebuilds beside the rows that are there, then swaps. Nothing of the log is touched. The
@@ -110,6 +114,9 @@ Examples:
   holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
+    /// Look after the embedded log itself
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
     ///
     /// Secrets are masked. What is printed is TOML and can be used as a configuration file.
@@ -159,7 +166,9 @@ pub fn run() -> ExitCode {
             Command::Token(args) => token::run(&config, args).await,
             Command::Replay(args) => replay::run(&config, args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
+            Command::Log(command) => log::run(&config, command).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,
+            Command::Log(command) => log::run(&config, command).await,
             Command::Config => Ok(()),
         }
     });

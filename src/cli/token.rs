@@ -1,5 +1,6 @@
 //! `holdfast token`: an access token for operators, scripts and tests.
 
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -41,12 +42,17 @@ fn ttl(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be a duration such as 30s, 15m or 1h, at least 1s".into())
 }
 
+/// Where the side file of the data directory is: whatever has one belongs to a server.
+pub(crate) fn side_path(config: &Config) -> PathBuf {
+    config.data_dir().join("side.sqlite")
+}
+
 /// Opens the side file of the data directory, and makes both when they are not there.
 pub(crate) async fn side_file(config: &Config) -> anyhow::Result<Side> {
     let directory = config.data_dir();
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("{} cannot be made", directory.display()))?;
-    let path = directory.join("side.sqlite");
+    let path = side_path(config);
     Side::open(&path).await.with_context(|| format!("{} cannot be opened", path.display()))
 }
 

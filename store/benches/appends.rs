@@ -30,6 +30,7 @@ fn main() {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(or)
     };
     let millis = number("HOLDFAST_BENCH_MILLIS", if measuring { 1000 } else { 20 });
+    let only = number("HOLDFAST_BENCH_PRODUCERS", 0) as usize;
     let rounds = number("HOLDFAST_BENCH_ROUNDS", if measuring { 5 } else { 1 });
     let span = Duration::from_millis(millis);
     let root =
@@ -44,10 +45,10 @@ fn main() {
     let sync = bare_syncs(dir.path(), span);
     println!("fdatasync of 512 B into a zeroed file, p50: {:.0} µs", sync.p50);
     println!(
-        "| producers | holdfast appends/s | p50 µs | p99 µs | bare writer/s | p50 µs | p99 µs | ratio |"
+        "| producers | holdfast appends/s | p50 µs | p99 µs | CPU ns: writer, all | bare writer/s | p50 µs | p99 µs | CPU ns: writer, all | ratio |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
-    for producers in PRODUCERS {
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for producers in PRODUCERS.into_iter().filter(|p| only == 0 || only == *p) {
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             let home = dir.path().join(format!("{producers}-{round}"));
@@ -57,15 +58,20 @@ fn main() {
         }
         let (ours, bare) = (Round::median(ours), Round::median(bare));
         println!(
-            "| {producers} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} % |",
+            "| {producers} | {:.0} | {:.0} | {:.0} | {} | {:.0} | {:.0} | {:.0} | {} | {:.0} % |",
             ours.per_second,
             ours.p50,
             ours.p99,
+            ours.cpu,
             bare.per_second,
             bare.p50,
             bare.p99,
+            bare.cpu,
             100.0 * ours.per_second / bare.per_second
         );
+    }
+    if number("HOLDFAST_BENCH_REPLAY", 1) == 0 {
+        return;
     }
     runtime.block_on(replay(&dir.path().join("replay"), if measuring { 1_000_000 } else { 1000 }));
 }

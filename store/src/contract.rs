@@ -160,7 +160,7 @@ pub async fn what_is_read_is_what_was_appended(store: Arc<dyn EventStore>) {
             assert_eq!(read.position, Position(appended.first.0 + i as u64));
             assert_eq!((&read.stream, read.stream_version), (&id, i as u64));
             assert_eq!(read.recorded_at_micros, appended.recorded_at_micros);
-            assert_eq!((read.id, &read.kind), (new.id, &new.kind));
+            assert_eq!((read.id, read.kind.as_str()), (new.id, new.kind.as_str()));
             assert_eq!(read.schema_version, new.schema_version);
             assert_eq!((&read.metadata, &read.data), (&new.metadata, &new.data));
         }

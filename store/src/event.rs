@@ -1,5 +1,7 @@
 //! What is appended and what is read back: bytes with a name, never a meaning.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -7,7 +9,7 @@ use crate::Position;
 
 /// The name of a stream, `{category}-{id}`: 1 to 255 bytes of printable ASCII without spaces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(std::sync::Arc<str>);
+pub struct StreamId(Arc<str>);
 
 impl StreamId {
     /// Takes a name as it is; [`crate::AppendError::Invalid`] tells at the append when it is no good.
@@ -34,6 +36,104 @@ impl StreamId {
 impl std::fmt::Display for StreamId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The stored name of a recorded event. There are few of them and many events, so that a clone is
+/// a count and not a copy; used as a `str` everywhere.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kind(Arc<str>);
+
+impl Kind {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Kind {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Kind {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Kind {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl From<&str> for Kind {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for Kind {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<Kind> for String {
+    fn from(kind: Kind) -> Self {
+        kind.as_str().to_owned()
+    }
+}
+
+impl PartialEq<str> for Kind {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Kind {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.0 == *other
+    }
+}
+
+impl PartialEq<String> for Kind {
+    fn eq(&self, other: &String) -> bool {
+        &*self.0 == other.as_str()
+    }
+}
+
+impl PartialEq<Kind> for str {
+    fn eq(&self, other: &Kind) -> bool {
+        self == &*other.0
+    }
+}
+
+impl PartialEq<Kind> for &str {
+    fn eq(&self, other: &Kind) -> bool {
+        *self == &*other.0
+    }
+}
+
+impl PartialEq<Kind> for String {
+    fn eq(&self, other: &Kind) -> bool {
+        self.as_str() == &*other.0
     }
 }
 
@@ -66,7 +166,7 @@ pub struct RecordedEvent {
     /// As given in [`NewEvent`].
     pub id: Uuid,
     /// As given in [`NewEvent`].
-    pub kind: String,
+    pub kind: Kind,
     /// As given in [`NewEvent`].
     pub schema_version: u16,
     /// As given in [`NewEvent`].

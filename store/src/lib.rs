@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 pub use clock::Clock;
 pub use error::{AppendError, ReadError};
-pub use event::{NewEvent, RecordedEvent, StreamId};
+pub use event::{Kind, NewEvent, RecordedEvent, StreamId};
 pub use filter::Filter;
 pub use subscription::{Subscription, subscribe};
 

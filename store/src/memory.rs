@@ -75,7 +75,7 @@ impl Log {
                     stream_version,
                     recorded_at_micros,
                     id: event.id,
-                    kind: event.kind,
+                    kind: event.kind.into(),
                     schema_version: event.schema_version,
                     metadata: event.metadata,
                     data: event.data,

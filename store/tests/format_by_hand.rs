@@ -145,7 +145,7 @@ async fn written(disk: &SimDisk, options: Options) -> Vec<Event> {
             e.stream.to_string(),
             e.stream_version,
             e.id,
-            e.kind,
+            e.kind.into(),
             e.schema_version,
             e.recorded_at_micros,
             e.metadata.to_vec(),

@@ -16,7 +16,7 @@ use holdfast_store::{
 use uuid::Uuid;
 
 use crate::Plan;
-use crate::common::{PAYLOAD_BYTES, Round, bare_read};
+use crate::common::{Cpu, PAYLOAD_BYTES, Round, bare_read};
 use crate::report::{Line, Report, Verdict};
 
 /// Streams of the log that is replayed.
@@ -61,7 +61,8 @@ pub(crate) async fn run(plan: &Plan, home: &Path, report: &mut Report) {
 /// A round that did all of it once.
 pub(crate) fn whole(count: u64, took: Duration) -> Round {
     let micros = took.as_secs_f64() * 1e6;
-    Round { per_second: count as f64 / took.as_secs_f64(), p50: micros, p99: micros }
+    let per_second = count as f64 / took.as_secs_f64();
+    Round { per_second, p50: micros, p99: micros, cpu: Cpu::default() }
 }
 
 async fn follow(store: &Arc<dyn EventStore>, events: u64) -> Duration {

@@ -56,14 +56,17 @@ impl Report {
 
     pub(crate) fn table(&self, title: &str, unit: &str, lines: &[Line]) {
         println!("\n### {title} (load {})\n", load());
-        println!("| who | {unit}/s | p50 | p99 | Holdfast does |\n|---|---|---|---|---|");
+        // Servers work in processes of their own: of them the column has only the clients' part.
+        println!("| who | {unit}/s | p50 | p99 | CPU ns each: writer, all | Holdfast does |");
+        println!("|---|---|---|---|---|---|");
         for Line { who, round, ours } in lines {
             let times = ours.map_or("–".to_owned(), |ours| format!("{ours:.2} ×"));
             println!(
-                "| {who} | {} | {} | {} | {times} |",
+                "| {who} | {} | {} | {} | {} | {times} |",
                 thousands(round.per_second),
                 micros(round.p50),
                 micros(round.p99),
+                round.cpu,
             );
         }
     }

@@ -8,7 +8,8 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{
-    Arguments as _, ConnectOptions as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Arguments as _, ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
 };
 
 use super::{Edition, Index, Kind, Row, Stored, Table, TableError, Value};
@@ -106,6 +107,9 @@ fn one() -> SqlitePoolOptions {
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
+        // SQLite itself rolls back what a full disk has cut short; the library then still counts a
+        // transaction as open, and would never begin another: such a connection is made anew.
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         // A rebuild and the runner take turns; neither gives up waiting.
         .acquire_timeout(Duration::from_secs(600))
 }

@@ -27,11 +27,54 @@ pub(crate) struct Round {
     pub(crate) p50: f64,
     /// Microseconds.
     pub(crate) p99: f64,
+    pub(crate) cpu: Cpu,
+}
+
+/// What a piece of work costs the processors, in nanoseconds: in the writer's thread, and in all threads
+/// of this process. Unlike the rate it hardly changes when others keep the machine busy.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cpu {
+    writer: f64,
+    all: f64,
+}
+
+impl Cpu {
+    /// Used by this process's threads so far; zero where there is no `/proc`.
+    fn so_far() -> Self {
+        let mut cpu = Self::default();
+        for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+            let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let nanos = read("schedstat").split(' ').next().and_then(|n| n.parse().ok());
+            let nanos: f64 = nanos.unwrap_or_default();
+            cpu.all += nanos;
+            if read("comm").trim_end().ends_with("-writer") {
+                cpu.writer += nanos;
+            }
+        }
+        cpu
+    }
+
+    /// Since then, for each of so many pieces of work.
+    fn since(then: Self, count: usize) -> Self {
+        let now = Self::so_far();
+        let each = |now: f64, then: f64| (now - then) / count.max(1) as f64;
+        Self { writer: each(now.writer, then.writer), all: each(now.all, then.all) }
+    }
+}
+
+impl std::fmt::Display for Cpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.all == 0.0 {
+            return f.write_str("–");
+        }
+        write!(f, "{:.0}, {:.0}", self.writer, self.all)
+    }
 }
 
 impl Round {
-    pub(crate) fn of(mut latencies: Vec<Duration>, took: Duration) -> Self {
+    fn of(mut latencies: Vec<Duration>, took: Duration, before: Cpu) -> Self {
         assert!(!latencies.is_empty(), "nothing was done in a whole round");
+        let cpu = Cpu::since(before, latencies.len());
         latencies.sort_unstable();
         let at = |share: f64| {
             let place = ((latencies.len() - 1) as f64 * share) as usize;
@@ -41,6 +84,7 @@ impl Round {
             per_second: latencies.len() as f64 / took.as_secs_f64(),
             p50: at(0.5),
             p99: at(0.99),
+            cpu,
         }
     }
 
@@ -61,7 +105,7 @@ where
     T: Default + Send + 'static,
 {
     let work = Arc::new(work);
-    let start = Instant::now();
+    let (before, start) = (Cpu::so_far(), Instant::now());
     let tasks: Vec<_> = (0..producers)
         .map(|producer| {
             let work = Arc::clone(&work);
@@ -81,7 +125,7 @@ where
     for task in tasks {
         latencies.extend(task.await.expect("a producer"));
     }
-    Round::of(latencies, start.elapsed())
+    Round::of(latencies, start.elapsed(), before)
 }
 
 /// The machine's own bound of a durable append: one thread gathers what waits, and each batch is one
@@ -89,7 +133,8 @@ where
 pub(crate) async fn bare_writer(home: &Path, producers: usize, span: Duration) -> Round {
     let file = zeroed(&home.join("bare"), FILE_BYTES);
     let (queue, mut orders) = mpsc::channel::<(Bytes, oneshot::Sender<u64>)>(4096);
-    let writer = std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().name("bare-writer".into());
+    let writer = thread.spawn(move || {
         let (mut at, mut count) = (0, 0);
         while let Some(first) = orders.blocking_recv() {
             let (mut buffer, mut waiting) = (Vec::new(), Vec::new());
@@ -112,6 +157,7 @@ pub(crate) async fn bare_writer(home: &Path, producers: usize, span: Duration) -
             }
         }
     });
+    let writer = writer.expect("a thread");
     let data = Bytes::from(vec![b'x'; PAYLOAD_BYTES + AROUND_BYTES]);
     let round = produce(producers, span, move |_, _, ()| {
         let (queue, data) = (queue.clone(), data.clone());
@@ -129,7 +175,7 @@ pub(crate) async fn bare_writer(home: &Path, producers: usize, span: Duration) -
 /// One `fdatasync` after another of 512 bytes each into a zeroed file.
 pub(crate) fn bare_syncs(home: &Path, span: Duration) -> Round {
     let file = zeroed(&home.join("sync"), FILE_BYTES);
-    let (start, mut latencies) = (Instant::now(), Vec::new());
+    let (before, start, mut latencies) = (Cpu::so_far(), Instant::now(), Vec::new());
     while start.elapsed() < span {
         let at = latencies.len() as u64 * 512 % FILE_BYTES;
         let begun = Instant::now();
@@ -137,7 +183,7 @@ pub(crate) fn bare_syncs(home: &Path, span: Duration) -> Round {
         file.sync_data().expect("a sync");
         latencies.push(begun.elapsed());
     }
-    Round::of(latencies, start.elapsed())
+    Round::of(latencies, start.elapsed(), before)
 }
 
 /// A file of that length, all zeros, durable.

@@ -113,6 +113,35 @@ impl Place {
         }
     }
 
+    /// At the first frame of a segment whose header is whole, for a walk of it alone: the chain
+    /// begins with what the header says of what stands before it.
+    pub(crate) fn at(segment: &Segment) -> Self {
+        let header = &segment.header;
+        Self {
+            store_id: Some(header.store_id),
+            segment: Some(segment.clone()),
+            offset: header.align(HEADER_LEN as u64),
+            last_frame: None,
+            sealed: false,
+            frames: 0,
+            chain: Chain {
+                next: header.first_position,
+                hash: header.hash,
+                recorded_at_micros: i64::MIN,
+            },
+        }
+    }
+
+    /// Goes to the end of a segment whose seal is known.
+    pub(crate) fn skip_to(&mut self, end: &SealedEnd) {
+        let header = &self.segment.as_ref().expect("a segment is skipped when it has begun").header;
+        self.offset = header.align(end.seal_at + SEAL_LEN as u64);
+        self.last_frame = Some(end.seal_at);
+        self.sealed = true;
+        self.frames = end.frames;
+        self.chain = end.chain.clone();
+    }
+
     /// The number of the segment that comes when this one is sealed.
     pub(crate) fn next_number(&self) -> u64 {
         self.segment.as_ref().map_or(1, |s| s.header.number + 1)
@@ -132,6 +161,42 @@ pub(crate) enum Stop {
     Missing,
 }
 
+/// How a sealed segment ends, checked against its seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SealedEnd {
+    /// Where the seal stands.
+    pub(crate) seal_at: u64,
+    /// Frames before it.
+    pub(crate) frames: u64,
+    /// What the next segment must say of itself; the hash is the seal's.
+    pub(crate) chain: Chain,
+}
+
+/// Reads a segment's seal at the offset where it is said to stand; `None` when none stands there.
+pub(crate) fn read_seal(segment: &Segment, seal_at: u64) -> io::Result<Option<SealedEnd>> {
+    let seed = segment.header.hash;
+    let bytes = read_up_to(&*segment.file, seal_at, SEAL_LEN)?;
+    let Ok(header) = FrameHeader::decode(seed, &bytes) else {
+        return Ok(None);
+    };
+    if header.kind != FrameKind::Seal || header.len as usize != SEAL_LEN || bytes.len() != SEAL_LEN
+    {
+        return Ok(None);
+    }
+    let Ok(hash) = check_trailer(seed, &bytes) else {
+        return Ok(None);
+    };
+    let (next, first) = (header.first_position, segment.header.first_position);
+    if next.checked_sub(first) != Some(u64_at(&bytes, FRAME_HEADER_LEN + 8)) {
+        return Ok(None);
+    }
+    Ok(Some(SealedEnd {
+        seal_at,
+        frames: u64_at(&bytes, FRAME_HEADER_LEN),
+        chain: Chain { next, hash, recorded_at_micros: header.recorded_at_micros },
+    }))
+}
+
 /// What a walk meets.
 pub(crate) enum Met<'a> {
     /// A segment begins.
@@ -148,29 +213,57 @@ pub(crate) fn walk(
     twins: Twins,
     visit: &mut dyn FnMut(Met<'_>) -> Result<(), Damage>,
 ) -> Result<Stop, OpenError> {
+    walk_unless(disk, access, place, twins, &mut |_| Ok(None), visit)
+}
+
+/// As [`walk`], but asks of each segment that begins whether its end is known: then its frames are
+/// not walked, and it is not visited.
+pub(crate) fn walk_unless(
+    disk: &dyn Disk,
+    access: Access,
+    place: &mut Place,
+    twins: Twins,
+    known: &mut dyn FnMut(&Segment) -> Result<Option<SealedEnd>, OpenError>,
+    visit: &mut dyn FnMut(Met<'_>) -> Result<(), Damage>,
+) -> Result<Stop, OpenError> {
     loop {
-        if let Some(segment) = place.segment.clone()
+        if place.segment.is_some()
             && !place.sealed
+            && let Some(stop) = walk_segment(place, twins, visit)?
         {
-            let mut reader = Frames { segment: &segment, chunk: Bytes::new(), chunk_at: 0 };
-            match reader.walk(place, twins, visit)? {
-                Some(stop) => return Ok(stop),
-                None => debug_assert!(place.sealed),
-            }
-        }
-        if let Some(stop) = next_segment(disk, access, place, visit)? {
             return Ok(stop);
+        }
+        let segment = match next_segment(disk, access, place)? {
+            Ok(segment) => segment,
+            Err(stop) => return Ok(stop),
+        };
+        match known(&segment)? {
+            Some(end) => place.skip_to(&end),
+            None => visit(Met::Segment(&segment))?,
         }
     }
 }
 
-/// Steps into the next segment; says why not, where it cannot.
-fn next_segment(
+/// Walks on in the segment that `place` is in: to its seal (`None`), or to where nothing whole
+/// stands. With [`Place::at`] this is a walk of one segment alone.
+pub(crate) fn walk_segment(
+    place: &mut Place,
+    twins: Twins,
+    visit: &mut dyn FnMut(Met<'_>) -> Result<(), Damage>,
+) -> Result<Option<Stop>, OpenError> {
+    let Some(segment) = place.segment.clone() else {
+        return Ok(Some(Stop::Missing));
+    };
+    let mut frames = Frames { segment: &segment, chunk: Bytes::new(), chunk_at: 0 };
+    frames.walk(place, twins, visit)
+}
+
+/// Steps into the next segment; says where it cannot, that is: why the walk ends.
+pub(crate) fn next_segment(
     disk: &dyn Disk,
     access: Access,
     place: &mut Place,
-    visit: &mut dyn FnMut(Met<'_>) -> Result<(), Damage>,
-) -> Result<Option<Stop>, OpenError> {
+) -> Result<Result<Segment, Stop>, OpenError> {
     let number = place.next_number();
     let name = segment_name(number);
     let damage = |offset, what: String| Damage {
@@ -182,7 +275,7 @@ fn next_segment(
     let file = match disk.open(&name, access) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound && !place.sealed => {
-            return Ok(Some(Stop::Missing));
+            return Ok(Err(Stop::Missing));
         }
         // A seal is written only when the next segment is there, durably.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -207,7 +300,7 @@ fn next_segment(
         };
         // A header is durable before the first frame behind it is written.
         if is_zero(&*file, HEADER_LEN as u64)? {
-            return Ok(Some(Stop::Unbegun));
+            return Ok(Err(Stop::Unbegun));
         }
         // Beside a running writer the header may have come between the two looks.
         let again = read_up_to(&*file, 0, HEADER_LEN)?;
@@ -239,9 +332,8 @@ fn next_segment(
     place.sealed = false;
     place.frames = 0;
     let segment = Segment { header: Arc::new(header), file };
-    visit(Met::Segment(&segment))?;
-    place.segment = Some(segment);
-    Ok(None)
+    place.segment = Some(segment.clone());
+    Ok(Ok(segment))
 }
 
 /// The frames of one segment.
@@ -285,7 +377,7 @@ impl Frames<'_> {
             place.chain.check(&frame_header, twins).map_err(damage)?;
             match frame_header.kind {
                 FrameKind::Commit => {
-                    let frame = Frame::decode(seed, bytes).map_err(damage)?;
+                    let frame = Frame::of(&frame_header, hash, bytes).map_err(damage)?;
                     place.chain.next = frame.last() + 1;
                     visit(Met::Frame(self.segment, at, frame))?;
                     place.frames += 1;

@@ -33,7 +33,8 @@ pub(crate) async fn round(
     std::fs::create_dir_all(home).expect("a directory");
     let path = home.join("events.sqlite");
     let (queue, orders) = mpsc::channel::<Order>(4096);
-    let writer = std::thread::spawn(move || write(path, orders, each_transaction));
+    let thread = std::thread::Builder::new().name("sqlite-writer".into());
+    let writer = thread.spawn(move || write(path, orders, each_transaction)).expect("a thread");
     let streams: Vec<Arc<str>> = (0..producers).map(|it| format!("bench-{it}").into()).collect();
     let round = produce(producers, span, move |producer, version, ()| {
         let (answer, answered) = oneshot::channel();

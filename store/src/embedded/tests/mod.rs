@@ -1,12 +1,18 @@
 //! What the embedded store promises, tried on a real disk and on one that lies.
 
+mod backup;
 mod contract;
 mod crash;
 mod damage;
 mod model;
+mod queue;
 mod reader;
+mod repair;
+mod shuttled;
+mod swarm;
 mod trouble;
 mod twins;
+mod verify;
 
 use std::sync::Arc;
 

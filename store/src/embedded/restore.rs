@@ -1,0 +1,130 @@
+//! What the mirrored tail says of a log that was walked to its end: give back what its segment has
+//! lost, tell what cannot be given back. See "The mirrored tail" in `store/FORMAT.md`.
+//!
+//! ```text
+//!   E: last whole frame in the segments      M: a whole slot
+//!
+//!   M right behind E          the segment's copy was torn or damaged: written back from M, walked on
+//!   M is E, or before E       fine, if the segments hold the same frame there; else another history
+//!   M anywhere else           frames are missing that were acknowledged
+//! ```
+
+use std::io;
+
+use super::disk::{Access, Disk, read_up_to};
+use super::format::segment_name;
+use super::scan::{Damage, Place};
+use super::slot::{MirroredFrame, SLOT_NAMES, Slot};
+use crate::Position;
+
+/// A frame at the end of the log that stood torn or damaged in its segment, or was missing there, and
+/// was written back from its copy. Where there were two, the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// File name of the segment.
+    pub segment: String,
+    /// Where the frame stands.
+    pub offset: u64,
+    /// Position of its first event.
+    pub position: Position,
+    /// How many events came back.
+    pub events: u64,
+    /// The files beside the segment that keep what stood there instead; none where that was zeros.
+    pub kept_in: Vec<String>,
+}
+
+/// What the slots say.
+pub(crate) enum Verdict<'a> {
+    /// Nothing that was acknowledged is missing.
+    Agrees,
+    /// The frame that comes next is here.
+    Restores(&'a MirroredFrame),
+    /// The segments are not what they were.
+    Refuses(Damage),
+}
+
+/// Judges the end of a walk by both slots. A log without slots, from before there were any or a copy
+/// made without them, has nobody to contradict it.
+pub(crate) fn judge_mirror<'a>(
+    disk: &dyn Disk,
+    slots: &'a [Slot; 2],
+    place: &Place,
+) -> io::Result<Verdict<'a>> {
+    if let Some(next) = next_frame(slots, place) {
+        return Ok(Verdict::Restores(next));
+    }
+    for mirrored in slots.iter().filter_map(Slot::whole) {
+        if let Some(damage) = contradiction(disk, mirrored, place)? {
+            return Ok(Verdict::Refuses(damage));
+        }
+    }
+    Ok(Verdict::Agrees)
+}
+
+/// The slot that holds the frame which comes next at `place`.
+pub(crate) fn next_frame<'a>(slots: &'a [Slot; 2], place: &Place) -> Option<&'a MirroredFrame> {
+    let segment = place.segment.as_ref().filter(|_| !place.sealed)?;
+    let (log, chain) = (&segment.header, &place.chain);
+    slots.iter().filter_map(Slot::whole).find(|mirrored| {
+        let MirroredFrame { header, frame, .. } = mirrored;
+        header.store_id == log.store_id
+            && (header.segment, header.offset, header.seed) == (log.number, place.offset, log.hash)
+            && (frame.first, frame.previous_hash) == (chain.next, chain.hash)
+            && frame.recorded_at_micros >= chain.recorded_at_micros
+            && header.offset + u64::from(header.frame_len) <= log.segment_bytes
+    })
+}
+
+fn contradiction(
+    disk: &dyn Disk,
+    mirrored: &MirroredFrame,
+    place: &Place,
+) -> io::Result<Option<Damage>> {
+    let MirroredFrame { slot, header, frame } = mirrored;
+    let name = SLOT_NAMES[*slot];
+    if let Some(ours) = place.store_id.filter(|id| *id != header.store_id) {
+        return Ok(Some(Damage {
+            segment: name.to_owned(),
+            offset: 0,
+            position: Position(frame.first),
+            what: format!(
+                "it mirrors another store, {}, not {ours}; if the segments are the right ones, take \
+                 tail-0 and tail-1 away",
+                header.store_id
+            ),
+        }));
+    }
+    let (number, offset) = match &place.segment {
+        Some(segment) => (segment.header.number, place.offset),
+        None => (1, 0),
+    };
+    if (header.segment, header.offset) < (number, offset) {
+        let segment = segment_name(header.segment);
+        let stands = match disk.open(&segment, Access::Read) {
+            Ok(file) => read_up_to(&*file, header.offset, frame.bytes.len())?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(e),
+        };
+        return Ok((stands != frame.bytes).then(|| Damage {
+            segment,
+            offset: header.offset,
+            position: Position(frame.first),
+            what: format!(
+                "{name} mirrors another frame than the one that stands here: one of the two files \
+                 was replaced by an older copy, or comes from another history of this log"
+            ),
+        }));
+    }
+    Ok(Some(Damage {
+        segment: segment_name(number),
+        offset,
+        position: Position(place.chain.next),
+        what: format!(
+            "the log ends here, but {name} shows that events up to position {} were written ({}, \
+             offset {}): the segment was replaced by an older copy, or lost them",
+            frame.last(),
+            segment_name(header.segment),
+            header.offset
+        ),
+    }))
+}
