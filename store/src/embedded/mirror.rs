@@ -33,6 +33,7 @@ const UNFINISHED: &str = ".new";
 pub(crate) enum MirrorOrder {
     #[default]
     SegmentFirst,
+    #[cfg_attr(not(test), expect(dead_code, reason = "simulations try both"))]
     MirrorFirst,
 }
 
@@ -149,11 +150,8 @@ impl Mirror {
         }
         let newest = found.iter().filter_map(Slot::whole).max_by_key(|m| m.frame.first);
         let next = newest.map_or(0, |newest| 1 - newest.slot);
-        let hands = if in_background {
-            Hands::Helper(Helper::start()?)
-        } else {
-            Hands::Own(order, None)
-        };
+        let hands =
+            if in_background { Hands::Helper(Helper::start()?) } else { Hands::Own(order, None) };
         Ok(Self { files, next, hands, twins })
     }
 
@@ -222,6 +220,7 @@ impl Mirror {
 
 /// Takes both slots away, durably: for whoever cuts the log below what they hold. Opening the log
 /// makes them anew.
+#[cfg_attr(not(test), expect(dead_code, reason = "for `holdfast repair --cut`"))]
 pub(crate) fn forget(disk: &dyn Disk) -> io::Result<()> {
     for name in SLOT_NAMES {
         match disk.remove(name) {

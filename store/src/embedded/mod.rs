@@ -12,13 +12,16 @@ mod disk;
 mod format;
 mod frame;
 mod log;
+mod mirror;
 mod options;
 mod prepare;
 mod queue;
 mod reader;
 mod recovery;
+mod restore;
 mod scan;
 pub mod sim;
+mod slot;
 mod tail;
 mod twins;
 mod verify;
@@ -53,6 +56,7 @@ pub use options::{
 };
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
+pub use restore::Restored;
 pub use scan::Damage;
 pub use verify::{VerifyProgress, VerifyReport, verify, verify_on};
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::mirror::MirrorOrder;
 use super::scan::Damage;
 use super::twins::Twins;
 use crate::Clock;
@@ -29,8 +30,8 @@ pub struct Options {
     pub clock: Clock,
     /// Where the store's id and the segments' salts come from.
     pub entropy: Entropy,
-    /// Whether segments are prepared in a thread of their own. A simulation, which wants the same
-    /// order of operations each time, says no.
+    /// Whether segments are prepared, and frames mirrored, in threads of their own. A simulation,
+    /// which wants the same order of operations each time, says no.
     pub prepare_in_background: bool,
     /// For the log's own tests.
     #[doc(hidden)]
@@ -43,11 +44,17 @@ pub struct Options {
 pub struct Lab {
     pub(crate) least_segment_bytes: u64,
     pub(crate) twins: Twins,
+    /// Which copy is made first where one thread makes both.
+    pub(crate) mirror_order: MirrorOrder,
 }
 
 impl Default for Lab {
     fn default() -> Self {
-        Self { least_segment_bytes: LEAST_SEGMENT_BYTES, twins: Twins::default() }
+        Self {
+            least_segment_bytes: LEAST_SEGMENT_BYTES,
+            twins: Twins::default(),
+            mirror_order: MirrorOrder::default(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 /// A protection that can be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Twin {
-    /// Appends are acknowledged before they are durable.
+    /// Appends are acknowledged before they are durable, in the segment or in the mirror.
     AckBeforeSync,
     /// The hash of the frame before is not looked at.
     NoPreviousHash,
@@ -16,8 +16,16 @@ pub(crate) enum Twin {
     SyncRetried,
     /// Torn bytes are left where they are.
     TailNotCut,
-    /// Whatever does not read well is taken for a torn tail.
+    /// Whatever does not read well is taken for a torn tail, whatever the mirror says.
     DamageTakenForTail,
+    /// Recovery does not look at the mirrored tail.
+    AckedTailTakenForTorn,
+    /// Appends are acknowledged when they are durable in the segment, and not yet in the mirror.
+    MirrorNotAwaited,
+    /// Each frame is mirrored over the copy of the one before it.
+    MirrorOneSlot,
+    /// Appends are acknowledged when they are durable in the mirror, and not yet in the segment.
+    MirrorBeforeData,
     /// Of the producers who are called out of the queue's line only the first is woken.
     WakesOneProducer,
     /// A producer who gives up keeps the place that was promised to it.
