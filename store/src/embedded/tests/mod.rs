@@ -3,6 +3,8 @@
 mod contract;
 mod crash;
 mod damage;
+mod losses;
+mod mirror;
 mod model;
 mod reader;
 mod trouble;
