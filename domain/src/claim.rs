@@ -34,6 +34,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{AttemptId, Epoch, ReservationId, Timestamp};
@@ -54,7 +55,7 @@ pub enum No {
 }
 
 /// How firmly something is claimed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Standing {
     /// For a while, unpaid.
     Held {
@@ -69,7 +70,7 @@ pub enum Standing {
 }
 
 /// What one reservation has claimed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Claim<T> {
     /// What and how much.
     pub what: T,
@@ -162,11 +163,33 @@ pub enum Withdraw {
 
 /// Everybody's claims on one thing, with the fence. What it says about a request is judged first (the
 /// upper half), what it becomes by a fact second (the lower half).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
+#[serde(from = "Kept<T>")]
 pub struct Ledger<T> {
+    #[serde(with = "crate::kept::entries")]
     claims: BTreeMap<ReservationId, Claim<T>>,
+    /// Of the claims that lapse.
+    #[serde(skip_serializing)]
     deadlines: BTreeSet<(Timestamp, ReservationId)>,
     fence: Fence,
+}
+
+/// What a snapshot keeps of a ledger: the rest follows.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+struct Kept<T> {
+    #[serde(with = "crate::kept::entries")]
+    claims: BTreeMap<ReservationId, Claim<T>>,
+    fence: Fence,
+}
+
+impl<T> From<Kept<T>> for Ledger<T> {
+    fn from(Kept { claims, fence }: Kept<T>) -> Self {
+        let until = |(id, claim): (&ReservationId, &Claim<T>)| Some((claim.expires_at()?, *id));
+        let deadlines = claims.iter().filter_map(until).collect();
+        Self { claims, deadlines, fence }
+    }
 }
 
 impl<T> Default for Ledger<T> {

@@ -85,9 +85,10 @@ pub enum Refusal {
 }
 
 /// All that is known of an item.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// What the catalogue says; none before it is created.
+    #[serde(with = "crate::kept::as_stored")]
     pub description: Option<Description>,
     /// The map whose seats claim it.
     pub seat_map_id: Option<SeatMapId>,

@@ -17,6 +17,7 @@ pub mod claim;
 mod ids;
 pub mod inventory;
 pub mod item;
+pub mod kept;
 pub mod limit;
 mod money;
 mod names;

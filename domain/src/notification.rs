@@ -68,9 +68,10 @@ pub enum Refusal {
 }
 
 /// All that is known of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// What was asked for; none before that.
+    #[serde(with = "crate::kept::as_stored")]
     pub requested: Option<Event>,
 }
 

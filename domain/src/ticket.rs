@@ -73,7 +73,7 @@ pub enum Refusal {
 ///      │                 │                 │
 ///      └────Revoke───────┴──────Revoke─────┴──► revoked
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Whose it is; none before it is issued.
     pub user_id: Option<UserId>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text is no moment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct TimestampError(String);
 
 /// A moment in UTC, in microseconds since 1970-01-01; written as RFC 3339 with six digits.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -92,6 +91,24 @@ impl TryFrom<String> for Timestamp {
 impl From<Timestamp> for String {
     fn from(moment: Timestamp) -> String {
         moment.to_string()
+    }
+}
+
+// For people as RFC 3339, which is what events say; for snapshots, which hold them by the hundred
+// thousand, as the number that it is.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() { to.collect_str(self) } else { to.serialize_i64(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if from.is_human_readable() {
+            String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+        } else {
+            i64::deserialize(from).map(Self::from_micros)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::runner::{RunnerError, Worker};
 use crate::running::{Running, Tasks};
 use crate::settings::{Protections, Settings};
 use crate::side::{Side, SideError};
+use crate::snapshots::Snapshots;
 
 /// How many alarms are kept for the health page.
 const ALARMS: usize = 100;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub gateways: Vec<Arc<dyn Gateway>>,
     /// What stands beside the log.
     pub side: Side,
+    /// Where states of long streams are kept, so that they load fast.
+    pub snapshots: Snapshots,
     /// Numbers.
     pub settings: Settings,
 }
@@ -119,11 +122,12 @@ impl Engine {
         protections: Protections,
         processes: &[Process],
     ) -> Result<(Engine, Running), StartError> {
-        let Parts { store, clock, ids, gateways, side, settings } = parts;
+        let Parts { store, clock, ids, gateways, side, snapshots, settings } = parts;
+        let snapshots = if settings.snapshot_every == 0 { Snapshots::none() } else { snapshots };
         let floor = last_moment(&*store, settings.clock_jump).await?;
         let jump = if protections.steady_clock { settings.clock_jump } else { Duration::MAX };
         let clock = Steady::new(clock, floor, jump, settings.clock_grace);
-        let house = Arc::new(House { store, clock, ids, settings, protections });
+        let house = Arc::new(House { store, clock, ids, snapshots, settings, protections });
         for consumer in ["keys", "booking", "payment", "tickets", "notices"] {
             let checkpoint = side.checkpoint(consumer).await?;
             let head = house.store.head();
@@ -187,6 +191,11 @@ impl Engine {
     /// The moment by which commands are judged.
     pub fn now(&self) -> Timestamp {
         self.0.house.now()
+    }
+
+    /// Where states of long streams are kept.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.0.house.snapshots
     }
 
     /// The engine's numbers.

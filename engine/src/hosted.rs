@@ -21,6 +21,9 @@ use crate::dispatch::{AllSlots, Slots};
 /// A decider that the engine can load, dispatch to, and read.
 pub trait Hosted:
     Decider<Id: std::str::FromStr, Event: StoredEvent + Serialize + DeserializeOwned>
+    + PartialEq
+    + Serialize
+    + DeserializeOwned
 {
     /// Its streams in memory.
     #[doc(hidden)]
@@ -73,16 +76,17 @@ where
     }
 }
 
-// cqrs-es asks for these two on account of its snapshots, which are never taken.
+// cqrs-es asks for these two on account of its own snapshots, which are never taken; ours are of the
+// state itself (`snapshots/`).
 impl<D> Serialize for HostedAggregate<D> {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("a hosted aggregate is its events; it is not snapshotted"))
+        Err(serde::ser::Error::custom("cqrs-es takes no snapshots of a hosted aggregate"))
     }
 }
 
 impl<'de, D> Deserialize<'de> for HostedAggregate<D> {
     fn deserialize<S: Deserializer<'de>>(_: S) -> Result<Self, S::Error> {
-        Err(serde::de::Error::custom("a hosted aggregate is its events; it has no snapshot"))
+        Err(serde::de::Error::custom("cqrs-es has no snapshot of a hosted aggregate"))
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use holdfast_domain::process::{self, Ask};
 use holdfast_domain::{Decider, ReservationId, Timestamp};
 use holdfast_schemas::DeadLetterEvent;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Rejection;
@@ -19,13 +20,14 @@ use crate::dispatch::{AllSlots, Slots};
 use crate::hosted::Hosted;
 
 /// A letter that is not settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     /// Position of the event that it came from.
     pub position: u64,
     /// That event.
     pub event_id: Uuid,
     /// What could not be done; none when the event itself could not be read.
+    #[serde(with = "holdfast_domain::kept::as_stored")]
     pub ask: Option<Box<Ask>>,
     /// What went wrong last.
     pub error: String,
@@ -40,7 +42,7 @@ pub struct Letter {
 }
 
 /// All dead letters of one consumer that are not settled.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// By id.
     pub letters: BTreeMap<Uuid, Letter>,

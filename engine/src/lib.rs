@@ -26,6 +26,7 @@ mod running;
 mod services;
 mod settings;
 pub mod side;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
@@ -41,3 +42,4 @@ pub use request::{
 };
 pub use running::Running;
 pub use settings::Settings;
+pub use snapshots::{SnapshotFigures, Snapshots};

@@ -46,6 +46,9 @@ pub struct Settings {
     pub slot_idle: Duration,
     /// How many streams of one kind are kept in memory.
     pub hot_streams: usize,
+    /// After how many further events of a stream a snapshot of its state is taken; 0: none are taken
+    /// or used.
+    pub snapshot_every: u64,
     /// How many refusals are kept.
     pub rejected_kept: u32,
     /// How often payments that are not at rest are asked about.
@@ -79,6 +82,7 @@ impl Default for Settings {
             idempotency_retention: secs(7 * 86_400),
             slot_idle: secs(600),
             hot_streams: 50_000,
+            snapshot_every: 1_000,
             rejected_kept: 100_000,
             reconcile: secs(3_600),
             tenant: process::TENANT.into(),
@@ -105,6 +109,10 @@ pub(crate) struct Protections {
     pub(crate) steady_clock: bool,
     /// Claims outlive their reservation's deadline.
     pub(crate) claim_grace: bool,
+    /// A snapshot is used only when the log has the event that it ends with.
+    pub(crate) snapshot_binding: bool,
+    /// A snapshot is used only when its checksum is right.
+    pub(crate) snapshot_checksum: bool,
 }
 
 impl Default for Protections {
@@ -117,6 +125,8 @@ impl Default for Protections {
             withdraw: true,
             steady_clock: true,
             claim_grace: true,
+            snapshot_binding: true,
+            snapshot_checksum: true,
         }
     }
 }

@@ -102,6 +102,9 @@ Examples:
     /// ended or in time. Works beside a running server. Names each offence with segment, offset and
     /// position. Ends with code 3 when the log is damaged, with 1 when a business invariant is broken.
     Verify(verify::VerifyArgs),
+    /// The log as files: what it is made of
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Rebuild read models from the log
     ///
     /// Rebuilds beside the rows that are there, then swaps. Nothing of the log is touched. The
@@ -163,6 +166,7 @@ pub fn run() -> ExitCode {
             Command::Token(args) => token::run(&config, args).await,
             Command::Replay(args) => replay::run(&config, args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
+            Command::Log(command) => log::run(&config, command).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,
             Command::Log(command) => log::run(&config, command).await,
             Command::Config => Ok(()),

@@ -32,6 +32,7 @@ fn main() {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(or)
     };
     let millis = number("HOLDFAST_BENCH_MILLIS", if measuring { 1000 } else { 20 });
+    let only = number("HOLDFAST_BENCH_PRODUCERS", 0) as usize;
     let rounds = number("HOLDFAST_BENCH_ROUNDS", if measuring { 5 } else { 1 });
     let span = Duration::from_millis(millis);
     let root =
@@ -45,10 +46,10 @@ fn main() {
 
     println!("fdatasync of 512 B into a zeroed file, p50: {:.0} µs", bare_sync_micros(dir.path()));
     println!(
-        "| producers | holdfast appends/s | p50 µs | p99 µs | bare writer/s | p50 µs | ratio |"
+        "| producers | holdfast appends/s | p50 µs | p99 µs | CPU ns: writer, all | bare writer/s | p50 µs | p99 µs | CPU ns: writer, all | ratio |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
-    for producers in PRODUCERS {
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for producers in PRODUCERS.into_iter().filter(|p| only == 0 || only == *p) {
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for round in 0..rounds {
             let home = dir.path().join(format!("{producers}-{round}"));
@@ -58,15 +59,20 @@ fn main() {
         }
         let (ours, bare) = (Round::median(ours), Round::median(bare));
         println!(
-            "| {producers} | {:.0} | {} | {} | {:.0} | {} | {} | {:.0} % |",
+            "| {producers} | {:.0} | {} | {} | {} | {:.0} | {} | {} | {} | {:.0} % |",
             ours.per_second,
             ours.p50,
             ours.p99,
+            ours.cpu,
             bare.per_second,
             bare.p50,
             bare.p99,
+            bare.cpu,
             100.0 * ours.per_second / bare.per_second
         );
+    }
+    if number("HOLDFAST_BENCH_REPLAY", 1) == 0 {
+        return;
     }
     runtime.block_on(replay(&dir.path().join("replay"), if measuring { 1_000_000 } else { 1000 }));
 }
@@ -75,16 +81,57 @@ struct Round {
     per_second: f64,
     p50: u64,
     p99: u64,
+    cpu: Cpu,
+}
+
+/// What an append costs the processors, in nanoseconds: in the writer's thread, and in all. Unlike the
+/// rate it hardly changes when others keep the machine busy.
+#[derive(Clone, Copy)]
+struct Cpu {
+    writer: f64,
+    all: f64,
+}
+
+impl Cpu {
+    /// Used by this process's threads so far; zero where there is no `/proc`.
+    fn so_far() -> Self {
+        let mut cpu = Self { writer: 0.0, all: 0.0 };
+        for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+            let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let nanos = read("schedstat").split(' ').next().and_then(|n| n.parse().ok());
+            let nanos: f64 = nanos.unwrap_or_default();
+            cpu.all += nanos;
+            if read("comm").trim_end().ends_with("-writer") {
+                cpu.writer += nanos;
+            }
+        }
+        cpu
+    }
+
+    /// Since then, for each of so many appends.
+    fn since(then: Self, appends: usize) -> Self {
+        let now = Self::so_far();
+        let each = |now: f64, then: f64| (now - then) / appends.max(1) as f64;
+        Self { writer: each(now.writer, then.writer), all: each(now.all, then.all) }
+    }
+}
+
+impl std::fmt::Display for Cpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.0}, {:.0}", self.writer, self.all)
+    }
 }
 
 impl Round {
-    fn of(mut latencies: Vec<u64>, took: Duration) -> Self {
+    fn of(mut latencies: Vec<u64>, took: Duration, before: Cpu) -> Self {
+        let cpu = Cpu::since(before, latencies.len());
         latencies.sort_unstable();
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
         Self {
             per_second: latencies.len() as f64 / took.as_secs_f64(),
             p50: at(0.5),
             p99: at(0.99),
+            cpu,
         }
     }
 
@@ -101,7 +148,7 @@ where
     Fut: Future<Output = ()> + Send,
 {
     let append = Arc::new(append);
-    let start = Instant::now();
+    let (before, start) = (Cpu::so_far(), Instant::now());
     let tasks: Vec<_> = (0..producers)
         .map(|producer| {
             let append = Arc::clone(&append);
@@ -121,7 +168,7 @@ where
     for task in tasks {
         latencies.extend(task.await.expect("a producer"));
     }
-    Round::of(latencies, start.elapsed())
+    Round::of(latencies, start.elapsed(), before)
 }
 
 fn payload() -> Bytes {
@@ -164,7 +211,8 @@ async fn holdfast(home: &Path, producers: usize, span: Duration) -> Round {
 async fn bare_writer(home: &Path, producers: usize, span: Duration) -> Round {
     let file = zeroed(&home.join("bare"), FILE_BYTES);
     let (queue, mut orders) = mpsc::channel::<(Bytes, oneshot::Sender<u64>)>(4096);
-    let writer = std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().name("bare-writer".into());
+    let writer = thread.spawn(move || {
         let (mut at, mut count) = (0, 0);
         while let Some(first) = orders.blocking_recv() {
             let (mut buffer, mut waiting) = (Vec::new(), Vec::new());
@@ -187,6 +235,7 @@ async fn bare_writer(home: &Path, producers: usize, span: Duration) -> Round {
             }
         }
     });
+    let writer = writer.expect("a thread");
     // As many bytes as an event takes in a frame.
     let data = Bytes::from(vec![b'x'; PAYLOAD_BYTES + 90]);
     let round = produce(producers, span, move |_, _| {

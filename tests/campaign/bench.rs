@@ -1,8 +1,10 @@
 //! Runs of `holdfast log bench --acks`, and what they were told.
 
 use std::fs::File;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast::synthetic::{Findings, Told, judge};
@@ -17,6 +19,27 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// A number that a variable may enlarge.
 pub(crate) fn count(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// How much is done at the same time.
+const LANES: usize = 2;
+
+/// Does the work for every item, some at the same time; the sum of what comes of it. The first that
+/// panics ends all.
+pub(crate) fn in_lanes<T: Sync>(items: &[T], work: impl Fn(&T) -> usize + Sync) -> usize {
+    let next = AtomicUsize::new(0);
+    let lane = || {
+        let mut sum = 0;
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            sum += work(item);
+        }
+        sum
+    };
+    std::thread::scope(|scope| {
+        let lanes = [(); LANES].map(|()| scope.spawn(lane));
+        let joined = lanes.map(|lane| lane.join());
+        joined.into_iter().map(|sum| sum.unwrap_or_else(|why| resume_unwind(why))).sum()
+    })
 }
 
 /// A data directory with a bench's log, and everything that its runs were told.
@@ -126,9 +149,9 @@ pub(crate) fn judged(
 ) -> Result<Findings, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let findings = runtime.block_on(judge(log, told)).map_err(|error| error.to_string())?;
-    match findings.offences.first() {
-        None => Ok(findings),
-        Some(_) => Err(findings.offences.join("\n")),
+    match &findings.offences[..] {
+        [] => Ok(findings),
+        all => Err(format!("{} offences: {}", all.len(), all[..all.len().min(5)].join("\n"))),
     }
 }
 

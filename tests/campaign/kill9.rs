@@ -9,13 +9,11 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::bench::{Ground, count};
+use crate::bench::{Ground, count, in_lanes};
 use crate::support::seed;
 
 /// How often one directory is killed before a new one is taken.
 const CYCLES_EACH: u64 = 12;
-/// How many directories are worked on at the same time.
-const LANES: u64 = 2;
 
 /// Until when a cycle may run, in milliseconds: into the opening, the first frames, the rolling.
 const MOMENTS: [std::ops::Range<u64>; 4] = [0..12, 8..40, 20..120, 0..250];
@@ -65,17 +63,7 @@ fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let grounds: Vec<(u64, u64)> = (0..cycles.div_ceil(CYCLES_EACH))
         .map(|n| (seed.wrapping_mul(1_000) + n, CYCLES_EACH.min(cycles - n * CYCLES_EACH)))
         .collect();
-    let acks: usize = std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..LANES as usize)
-            .map(|lane| {
-                let mine = grounds.iter().skip(lane).step_by(LANES as usize);
-                scope.spawn(|| {
-                    mine.map(|(seed, cycles)| kill_again_and_again(*seed, *cycles)).sum::<usize>()
-                })
-            })
-            .collect();
-        lanes.into_iter().map(|lane| lane.join().expect("no offence")).sum()
-    });
+    let acks = in_lanes(&grounds, |(seed, cycles)| kill_again_and_again(*seed, *cycles));
     eprintln!("{cycles} kills, {acks} acknowledgements, none lost");
     assert!(acks as u64 > cycles, "only {acks} acknowledgements in {cycles} runs prove little");
 }

@@ -11,12 +11,12 @@
 mod support;
 
 mod bench;
-//mod disk_full;
+mod disk_full;
 //mod from_outside;
-//mod inject;
+mod inject;
 mod kill9;
 mod kill9_serve;
-//mod states;
-//mod strace;
-//mod trace;
-//mod trace_replay;
+mod states;
+mod strace;
+mod trace;
+mod trace_replay;

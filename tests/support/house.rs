@@ -25,6 +25,14 @@ pub(crate) fn kill(pid: u32, signal: &str) {
     assert!(status.expect("kill runs").success(), "kill -{signal} {pid}");
 }
 
+/// A server that ended before it was ready.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// What it said on standard error.
+    pub(crate) logs: String,
+}
+
 /// A running server in a directory that goes away with the test.
 pub(crate) struct House {
     directory: Arc<TempDir>,
@@ -60,12 +68,32 @@ impl House {
         Self::open(directory, settings, Vec::new(), program).await
     }
 
+    /// A server in a directory of the caller's; or how it ended, and what it said.
+    pub(crate) async fn try_in(
+        directory: Arc<TempDir>,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Ended> {
+        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        let settings = settings.iter().map(owned).collect();
+        Self::try_open(directory, settings, Vec::new(), &[]).await
+    }
+
     async fn open(
         directory: Arc<TempDir>,
         settings: Vec<(String, String)>,
         flags: Vec<String>,
         under: &[&str],
     ) -> Self {
+        let opened = Self::try_open(directory, settings, flags, under).await;
+        opened.unwrap_or_else(|ended| panic!("the server did not get ready: {ended:?}"))
+    }
+
+    async fn try_open(
+        directory: Arc<TempDir>,
+        settings: Vec<(String, String)>,
+        flags: Vec<String>,
+        under: &[&str],
+    ) -> Result<Self, Ended> {
         let mut command = Self::command_in(directory.path(), &settings, under);
         command.arg("serve").args(&flags).stdout(Stdio::piped());
         let logs = std::fs::File::options()
@@ -81,13 +109,11 @@ impl House {
                 let _ = told.send(line);
             }
         });
-        let line = match hear.recv_timeout(PATIENCE) {
-            Ok(line) => line,
-            Err(_) => {
-                let _ = child.kill();
-                let logs = std::fs::read_to_string(directory.path().join("stderr.log"));
-                panic!("the server did not get ready: {}", logs.unwrap_or_default());
-            }
+        let Ok(line) = hear.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            let status = child.wait().expect("the process can be asked");
+            let logs = std::fs::read_to_string(directory.path().join("stderr.log"));
+            return Err(Ended { status, logs: logs.unwrap_or_default() });
         };
         let url = line
             .strip_prefix("holdfast ready http=")
@@ -103,7 +129,7 @@ impl House {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client");
-        Self { directory, settings, flags, child, url, key: TokenKey::from_seed(&seed), client }
+        Ok(Self { directory, settings, flags, child, url, key: TokenKey::from_seed(&seed), client })
     }
 
     fn data_in(directory: &Path) -> PathBuf {
@@ -211,12 +237,17 @@ impl House {
     }
 
     /// Starts it again on what it has left.
-    pub(crate) async fn again(mut self) -> Self {
+    pub(crate) async fn again(self) -> Self {
+        self.again_under(&[]).await
+    }
+
+    /// The same under another program, which runs the binary and ends as it ends.
+    pub(crate) async fn again_under(mut self, program: &[&str]) -> Self {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let (directory, settings, flags) =
             (self.directory.clone(), self.settings.clone(), self.flags.clone());
-        Self::open(directory, settings, flags, &[]).await
+        Self::open(directory, settings, flags, program).await
     }
 }
 

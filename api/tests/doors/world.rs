@@ -71,6 +71,7 @@ impl World {
             ids: Arc::new(SystemIds),
             gateways: vec![Arc::new(Till::default())],
             side: Side::in_memory().await.unwrap(),
+            snapshots: holdfast_engine::Snapshots::none(),
             settings,
         };
         let (engine, running) = Engine::start(parts).await.unwrap();

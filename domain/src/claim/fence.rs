@@ -11,18 +11,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Epoch, ReservationId, Timestamp};
 
 /// Which epochs of which reservations are over.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Fence {
+    #[serde(with = "crate::kept::entries")]
     ended: BTreeMap<ReservationId, Tombstone>,
     clock: Timestamp,
     unstamped: Vec<ReservationId>,
     stamped: VecDeque<(Timestamp, ReservationId)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Tombstone {
     epoch: Epoch,
     stamp: Option<Timestamp>,

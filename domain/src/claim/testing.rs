@@ -1,5 +1,7 @@
 //! What the tests of pools, limits and seat maps share.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{AttemptId, Decider, ReservationId, Timestamp, UserId};
@@ -51,6 +53,12 @@ pub(crate) fn ask_once<D: Decider + PartialEq>(
         assert!(*state != before, "{event:?} changes nothing");
     }
     Ok(events)
+}
+
+/// A state as a snapshot gives it back. It must be the state: whatever follows, follows from it too.
+pub(crate) fn kept<D: Serialize + DeserializeOwned>(state: &D) -> D {
+    let bytes = postcard::to_stdvec(state).expect("a state can be written down");
+    postcard::from_bytes(&bytes).expect("and read back")
 }
 
 /// Seeded, so that a failure comes again. How many cases a property is tried with: a few here, more by `HOLDFAST_CASES`.

@@ -24,6 +24,8 @@ mod timeline;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use command::{Command, PeriodErrorText, Refusal};
 pub use event::{Event, ReleaseReason};
 
@@ -32,7 +34,7 @@ use crate::{Epoch, Period, ReservationId, Timestamp};
 use timeline::Timeline;
 
 /// How many of the pool a reservation has claimed, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Units {
     /// How many.
     pub qty: u32,
@@ -41,7 +43,7 @@ pub struct Units {
 }
 
 /// What a reservation has consumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Sold {
     /// How many.
     pub qty: u32,
@@ -50,13 +52,14 @@ pub struct Sold {
 }
 
 /// All that is known of a pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct State {
     /// How many there are. Below zero when more was sold than somebody counted later.
     total: i64,
     closed: bool,
     claims: Ledger<Units>,
     /// What was consumed and may come back.
+    #[serde(with = "crate::kept::entries")]
     sold: BTreeMap<ReservationId, Sold>,
     /// Units of claims that count always.
     always: i64,

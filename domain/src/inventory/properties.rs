@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::{Command, Refusal, ReleaseReason, State};
-use crate::claim::testing::{ask, ask_once, at, attempt, cases, reservation, user};
+use crate::claim::testing::{ask, ask_once, at, attempt, cases, kept, reservation, user};
 use crate::{Period, Sku, Timestamp};
 
 /// Moments at which rentals begin and end; some before the clock's end, so that some are over.
@@ -370,6 +370,7 @@ fn compare(steps: &[(Step, i64)], over_time: bool) -> Result<(), TestCaseError> 
             }
         }
         agree(&real, &naive, now)?;
+        prop_assert_eq!(&kept(&real), &real, "kept and read back");
         // I1, at every moment that is not over. A pool over time may give a walk-up customer what
         // was taken only in the past.
         if !lowered && !over_time {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Period, Timestamp};
 
 /// A step function over time: each key begins a level that lasts until the next key. Before the first
@@ -14,8 +16,9 @@ use crate::{Period, Timestamp};
 /// ```
 ///
 /// Adding a claim and asking for the peak of a period cost O(log n + steps within the period).
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Timeline {
+    #[serde(with = "crate::kept::entries")]
     steps: BTreeMap<Timestamp, i64>,
 }
 

@@ -100,7 +100,7 @@ pub enum Refusal {
 }
 
 /// All that is known of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct State {
     claims: Ledger<u32>,
     taken: u64,

@@ -39,6 +39,8 @@ mod words;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 pub use command::{Command, Refusal, Retry, Word};
 pub use event::{Action, BackReason, Event, Flow, IgnoredWhy, Kind, LostWhy, Status, Via};
 pub use key::{Operation, key};
@@ -50,7 +52,7 @@ use crate::{Money, PaymentId, RefundId, ReservationId, Timestamp};
 pub const SEEN: usize = 256;
 
 /// One refund of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Refund {
     /// Its name.
     pub refund_id: RefundId,
@@ -67,7 +69,7 @@ pub struct Refund {
 }
 
 /// One attempt: its own intent and its own keys at the gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     /// Its number, from 1.
     pub attempt: u16,
@@ -155,7 +157,7 @@ impl Attempt {
 }
 
 /// All that is known of a payment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {
     /// What it is for.
     pub reservation_id: Option<ReservationId>,

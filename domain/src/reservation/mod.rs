@@ -34,6 +34,8 @@ mod scenarios;
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 pub use command::{Command, InvalidLines, Reacquired, Refusal, StartedBefore};
 pub use event::{
     CancelReason, CancelledBy, Capture, Channel, Claim, Event, ExtensionReason, HoldReleaseReason,
@@ -44,7 +46,7 @@ pub use placing::{LONGEST_HOLD, MOST_LINES};
 use crate::{Epoch, Money, PaymentId, ReservationId, Timestamp, UserId, VehicleId};
 
 /// One attempt at paying, as the reservation remembers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
     /// The charge.
     pub payment_id: PaymentId,
@@ -53,17 +55,19 @@ pub struct Attempt {
 }
 
 /// All that is known of a reservation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Where it stands.
     pub status: Status,
     /// Whose it is.
     pub user_id: Option<UserId>,
     /// What it is about.
+    #[serde(with = "crate::kept::as_stored")]
     pub lines: Vec<Line>,
     /// The sum of its lines.
     pub total: Option<Money>,
     /// What it has claimed, in the order of taking.
+    #[serde(with = "crate::kept::as_stored")]
     pub claims: Vec<Claim>,
     /// What declined, late and authorized money does.
     pub policies: Policies,

@@ -109,7 +109,9 @@ pub struct LockView<'a> {
 }
 
 /// How many seats stand where; they add up to all seats (S3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[expect(missing_docs, reason = "named as the states of a seat")]
 pub struct Counts {
     pub free: u32,
@@ -119,21 +121,26 @@ pub struct Counts {
 }
 
 /// All that is known of a seat map.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {
     /// The plan and what follows from it; shared, since it hardly ever changes.
+    #[serde(with = "plan::kept")]
     hall: Option<Arc<Hall>>,
     /// Each seat's owner, by its number.
     slots: Vec<Slot>,
     counts: Counts,
     claims: Ledger<Attached>,
+    #[serde(with = "crate::kept::entries")]
     locks: BTreeMap<LockId, BareLock>,
     lock_deadlines: BTreeSet<(Timestamp, LockId)>,
+    #[serde(with = "crate::kept::entries")]
     blocked_for: BTreeMap<SeatIx, String>,
 }
 
 /// Who has a seat. The rest is said once a lock or claim, not once a seat.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 enum Slot {
     #[default]
     Free,
@@ -143,7 +150,7 @@ enum Slot {
     Blocked,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct BareLock {
     user_id: UserId,
     /// Sorted.
@@ -152,7 +159,7 @@ struct BareLock {
 }
 
 /// What a reservation has claimed of the map.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Attached {
     user_id: UserId,
     /// Sorted.
@@ -161,7 +168,7 @@ struct Attached {
     origins: Vec<Origin>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Origin {
     lock_id: LockId,
     expires_at: Timestamp,

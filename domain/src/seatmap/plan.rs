@@ -302,6 +302,30 @@ fn counted(text: &str) -> Option<u32> {
     if plain { text.parse().ok() } else { None }
 }
 
+/// A hall as a snapshot keeps it: its plan; the rest follows.
+pub(super) mod kept {
+    use std::sync::Arc;
+
+    use serde::{Deserializer, Serializer};
+
+    use super::{Hall, Plan};
+    use crate::kept::as_stored;
+
+    pub(in crate::seatmap) fn serialize<S: Serializer>(
+        hall: &Option<Arc<Hall>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        as_stored::serialize(&hall.as_deref().map(|hall| &hall.plan), to)
+    }
+
+    pub(in crate::seatmap) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Arc<Hall>>, D::Error> {
+        let plan: Option<Plan> = as_stored::deserialize(from)?;
+        Ok(plan.map(|plan| Arc::new(Hall::new(plan))))
+    }
+}
+
 // Two halls of one plan are one hall.
 impl PartialEq for Hall {
     fn eq(&self, other: &Self) -> bool {

@@ -9,7 +9,7 @@ use super::tests::adds_up;
 use super::{
     Category, Command, Owner, Plan, Refusal, ReleaseReason, SeatStatus, Seats, Section, State,
 };
-use crate::claim::testing::{ask, at, attempt, cases, reservation, user};
+use crate::claim::testing::{ask, at, attempt, cases, kept, reservation, user};
 use crate::{By, Currency, LockId, Money, SeatId, SeatMapId, Timestamp};
 
 const SEATS: usize = 6;
@@ -560,6 +560,7 @@ proptest! {
                 }
             }
             agree(&real, &naive)?;
+            prop_assert_eq!(&kept(&real), &real, "kept and read back");
         }
     }
 }

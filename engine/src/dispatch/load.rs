@@ -9,6 +9,7 @@ use super::memory::Memory;
 use super::{House, stream_name};
 use crate::Rejection;
 use crate::hosted::{Hosted, HostedAggregate};
+use crate::snapshots::{LastEvent, Mark, Unusable};
 
 /// How many events are read at once.
 const PAGE: usize = 512;
@@ -56,28 +57,71 @@ pub(crate) struct Hot<D> {
     pub(crate) version: Option<u64>,
     pub(crate) position: Position,
     pub(crate) memory: Memory,
+    /// Where its snapshot stands.
+    pub(crate) mark: Mark,
 }
 
 impl<D: Hosted> Hot<D> {
-    /// From all events of the stream.
+    /// From the stream's snapshot, if there is one that fits, and the events behind it.
     pub(crate) async fn load(house: &House, id: &D::Id) -> Result<Self, Unreached> {
         let stream = stream_name::<D>(id);
-        let mut hot = Self {
-            aggregate: HostedAggregate::default(),
-            version: None,
-            position: Position::ZERO,
-            memory: Memory::default(),
+        let found = Self::from_snapshot(house, &stream).await?;
+        let from_snapshot = found.is_some();
+        let (mut hot, mut folded, mut more) = match found {
+            Some((hot, page)) => (hot, page.saturating_sub(1), page == PAGE),
+            None => (Self::empty(), 0, true),
         };
-        loop {
+        while more {
             let from = hot.version.map_or(0, |version| version + 1);
             let events = read(house, &stream, from, PAGE).await.map_err(Unreached::Passing)?;
             for event in &events {
                 hot.take_in(event).map_err(Unreached::Broken)?;
             }
-            if events.len() < PAGE {
-                return Ok(hot);
-            }
+            folded += events.len();
+            more = events.len() == PAGE;
         }
+        house.snapshots.loaded(from_snapshot, folded as u64);
+        Ok(hot)
+    }
+
+    fn empty() -> Self {
+        Self {
+            aggregate: HostedAggregate::default(),
+            version: None,
+            position: Position::ZERO,
+            memory: Memory::default(),
+            mark: Mark::default(),
+        }
+    }
+
+    /// The snapshot with the first page of events from its last one on, and how many those are. That
+    /// event is read again to see that the log still has it.
+    async fn from_snapshot(
+        house: &House,
+        stream: &StreamId,
+    ) -> Result<Option<(Self, usize)>, Unreached> {
+        let checked = house.protections.snapshot_checksum;
+        let Some((image, bytes)) = house.snapshots.find::<D>(stream, checked).await else {
+            return Ok(None);
+        };
+        let version = image.last.version;
+        let page = read(house, stream, version, PAGE).await.map_err(Unreached::Passing)?;
+        let is_same = page.first().is_some_and(|event| LastEvent::of(event) == image.last);
+        if !is_same && house.protections.snapshot_binding {
+            house.snapshots.ignore(stream, &Unusable::OtherLog).await;
+            return Ok(None);
+        }
+        let mut hot = Self {
+            aggregate: HostedAggregate(image.state),
+            version: Some(version),
+            position: Position(image.last.position),
+            memory: image.memory,
+            mark: Mark::loaded(version, bytes),
+        };
+        for event in page.iter().skip(1) {
+            hot.take_in(event).map_err(Unreached::Broken)?;
+        }
+        Ok(Some((hot, page.len())))
     }
 
     fn take_in(&mut self, event: &RecordedEvent) -> Result<(), Rejection> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use holdfast_store::Position;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// How many commands a stream remembers beside its first.
@@ -24,11 +25,62 @@ pub(crate) struct Recorded {
 }
 
 /// The commands that one stream remembers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Kept", from = "Kept")]
 pub(crate) struct Memory {
     by_id: HashMap<Uuid, Recorded>,
     order: VecDeque<Uuid>,
     first: Option<Uuid>,
+}
+
+/// A memory as a snapshot keeps it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    first: Option<KeptCommand>,
+    /// The others, oldest first.
+    order: Vec<KeptCommand>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptCommand {
+    id: Uuid,
+    fingerprint: Option<String>,
+    first: u64,
+    last: u64,
+    position: u64,
+}
+
+impl From<Memory> for Kept {
+    fn from(memory: Memory) -> Self {
+        let kept = |id: &Uuid| {
+            let Recorded { fingerprint, first, last, position } = memory.get(id)?;
+            Some(KeptCommand {
+                id: *id,
+                fingerprint: fingerprint.as_deref().map(Into::into),
+                first: *first,
+                last: *last,
+                position: position.0,
+            })
+        };
+        Self {
+            first: memory.first.as_ref().and_then(kept),
+            order: memory.order.iter().filter_map(kept).collect(),
+        }
+    }
+}
+
+impl From<Kept> for Memory {
+    fn from(kept: Kept) -> Self {
+        let mut memory = Self::default();
+        for KeptCommand { id, fingerprint, first, last, position } in
+            kept.first.into_iter().chain(kept.order)
+        {
+            let fingerprint = fingerprint.map(Arc::from);
+            let position = Position(position);
+            memory.add(id, Recorded { fingerprint, first, last, position });
+        }
+        memory
+    }
 }
 
 impl Memory {

@@ -32,10 +32,12 @@ use crate::hosted::Hosted;
 use crate::letters;
 use crate::ports::Ids;
 use crate::settings::{Protections, Settings};
+use crate::snapshots::Snapshots;
 
 pub(crate) use context::{Context, FIRST_EPOCH};
 pub use load::{AsOf, Loaded};
-pub(crate) use load::{Unreached, command_of, fold, stream_of};
+pub(crate) use load::{Hot, Unreached, command_of, fold, stream_of};
+pub(crate) use memory::Memory;
 pub(crate) use slot::{Failure, Recording, View};
 pub(crate) use slots::Slots;
 
@@ -44,6 +46,7 @@ pub(crate) struct House {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) clock: Steady,
     pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) snapshots: Snapshots,
     pub(crate) settings: Settings,
     pub(crate) protections: Protections,
 }

@@ -178,10 +178,22 @@ impl<D: Hosted> Slot<D> {
             // A rule that panics must not take the stream down with it: the batch is answered as a
             // fault (its senders are dropped), and the state is loaded again.
             let served = AssertUnwindSafe(self.serve(batch, hot.take())).catch_unwind().await;
-            hot = served.unwrap_or_else(|_| {
-                tracing::error!(stream = %stream_name::<D>(&self.id), "a decision panicked");
-                None
-            });
+            hot = match served {
+                Ok(hot) => hot,
+                Err(_) => {
+                    let stream = stream_name::<D>(&self.id);
+                    tracing::error!(%stream, "a decision panicked");
+                    // If its state was to blame, it is not to come back from there.
+                    self.house.snapshots.forget(&stream).await;
+                    None
+                }
+            };
+            // Everybody is answered, and what the state holds is durable.
+            if let Some(hot) = &mut hot {
+                let House { store, settings, snapshots, .. } = &*self.house;
+                let stream = || stream_name::<D>(&self.id);
+                snapshots.consider(store, settings.snapshot_every, stream, hot);
+            }
         }
     }
 

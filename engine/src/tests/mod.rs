@@ -12,3 +12,4 @@ mod keys;
 mod money;
 mod pools;
 mod processes;
+mod snapshots;

@@ -26,6 +26,7 @@ use crate::clock::SimClock;
 use crate::ports::Clock;
 use crate::settings::Protections;
 use crate::side::Side;
+use crate::snapshots::Snapshots;
 use crate::{
     Caller, Engine, LineRequest, LockSeats, Locked, Parts, PaymentAnswer, Rejection, Request,
     ReservationAnswer, Running, SeededIds, Settings, StartPayment,
@@ -194,6 +195,7 @@ pub(super) struct World {
     pub(super) store: Arc<Mortal>,
     pub(super) bank: Arc<Bank>,
     pub(super) side: Side,
+    pub(super) snapshots: Snapshots,
     pub(super) settings: Settings,
     pub(super) protections: Protections,
     pub(super) engine: Engine,
@@ -219,19 +221,34 @@ impl World {
         let store = Mortal::immortal(log.clone());
         let side = Side::in_memory().await.expect("memory");
         let bank = Arc::new(Bank::new());
-        let (engine, running) = start(&sim, &store, &bank, &side, &settings, protections, 1).await;
+        let parts = Parts {
+            store: store.clone(),
+            clock: Arc::new(sim.clone()),
+            ids: Arc::new(SeededIds::new(1)),
+            gateways: vec![bank.clone()],
+            side: side.clone(),
+            snapshots: Snapshots::none(),
+            settings: settings.clone(),
+        };
+        let (engine, running) = start(parts, protections).await;
         Self {
             sim,
             log,
             store,
             bank,
             side,
+            snapshots: Snapshots::none(),
             settings,
             protections,
             engine,
             running: Some(running),
             lives: 1,
         }
+    }
+
+    /// How often the process was started.
+    pub(super) fn lives(&self) -> u64 {
+        self.lives
     }
 
     /// The process dies and is started again; the log is as it is.
@@ -257,16 +274,16 @@ impl World {
         self.running = None;
         self.lives += 1;
         self.store = store;
-        let (engine, running) = start(
-            &self.sim,
-            &self.store,
-            &self.bank,
-            &self.side,
-            &self.settings,
-            self.protections,
-            self.lives,
-        )
-        .await;
+        let parts = Parts {
+            store: self.store.clone(),
+            clock: Arc::new(self.sim.clone()),
+            ids: Arc::new(SeededIds::new(self.lives)),
+            gateways: vec![self.bank.clone()],
+            side: self.side.clone(),
+            snapshots: self.snapshots.clone(),
+            settings: self.settings.clone(),
+        };
+        let (engine, running) = start(parts, self.protections).await;
         self.engine = engine;
         self.running = Some(running);
     }
@@ -285,6 +302,7 @@ impl World {
             ids: Arc::new(SeededIds::new(99)),
             gateways: vec![self.bank.clone()],
             side,
+            snapshots: Snapshots::none(),
             settings: self.settings.clone(),
         };
         Engine::start_with(parts, self.protections, &[]).await.expect("a good start")
@@ -498,23 +516,7 @@ impl World {
     }
 }
 
-async fn start(
-    sim: &SimClock,
-    store: &Arc<Mortal>,
-    bank: &Arc<Bank>,
-    side: &Side,
-    settings: &Settings,
-    protections: Protections,
-    life: u64,
-) -> (Engine, Running) {
-    let parts = Parts {
-        store: store.clone(),
-        clock: Arc::new(sim.clone()),
-        ids: Arc::new(SeededIds::new(life)),
-        gateways: vec![bank.clone()],
-        side: side.clone(),
-        settings: settings.clone(),
-    };
+async fn start(parts: Parts, protections: Protections) -> (Engine, Running) {
     Engine::start_with(parts, protections, &Process::ALL).await.expect("a good start")
 }
 

@@ -31,6 +31,16 @@ pub(crate) enum WriteError {
     Failed(String),
 }
 
+impl WriteError {
+    /// As an error of opening the log.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::Full => io::ErrorKind::StorageFull.into(),
+            Self::Failed(why) => io::Error::other(why),
+        }
+    }
+}
+
 /// The end of the log.
 pub(crate) struct Log {
     /// Where the next frame goes. `segment` is always there once the log is open.
@@ -74,7 +84,7 @@ impl Log {
     }
 
     /// Puts a frame at its place in the chain, without writing it.
-    pub(crate) fn finish(&self, frame: FrameBuilder) -> Frame {
+    pub(crate) fn finish(&self, frame: &mut FrameBuilder) -> Frame {
         let chain = &self.place.chain;
         let now = self.clock.now_micros().max(chain.recorded_at_micros);
         frame.finish(self.segment().header.hash, chain.hash, chain.next, now)
@@ -218,13 +228,11 @@ impl Log {
         let offset = self.place.offset;
         let end = offset + bytes.len() as u64;
         let file = Arc::clone(&self.segment().file);
-        let written = if self.dirty_until > end {
-            let mut bytes = bytes.to_vec();
-            bytes.resize((self.dirty_until - offset) as usize, 0);
-            file.write_at(&bytes, offset)
-        } else {
-            file.write_at(bytes, offset)
-        };
+        // What lies behind goes first: in one write the frame could come through whole, and the disk
+        // be full only then, when the answer is that nothing was recorded.
+        let behind = self.dirty_until.saturating_sub(end) as usize;
+        let clean = if behind > 0 { file.write_at(&vec![0; behind], end) } else { Ok(()) };
+        let written = clean.and_then(|()| file.write_at(bytes, offset));
         match written {
             Ok(()) => {
                 self.dirty_until = 0;

@@ -218,19 +218,6 @@ impl Mirror {
     }
 }
 
-/// Takes both slots away, durably: for whoever cuts the log below what they hold. Opening the log
-/// makes them anew.
-#[cfg_attr(not(test), expect(dead_code, reason = "for `holdfast repair --cut`"))]
-pub(crate) fn forget(disk: &dyn Disk) -> io::Result<()> {
-    for name in SLOT_NAMES {
-        match disk.remove(name) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    disk.sync_dir()
-}
-
 /// Opens a slot, or makes it: filled with zeros, so that a sync has no books to keep.
 fn open_slot(disk: &dyn Disk, slot: usize, len: u64) -> io::Result<Arc<dyn DiskFile>> {
     let name = SLOT_NAMES[slot];

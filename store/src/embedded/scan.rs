@@ -274,7 +274,7 @@ pub(crate) fn walk_segment(
 }
 
 /// Steps into the next segment; says where it cannot, that is: why the walk ends.
-fn next_segment(
+pub(crate) fn next_segment(
     disk: &dyn Disk,
     access: Access,
     place: &mut Place,

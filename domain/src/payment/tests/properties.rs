@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::claim::testing::cases;
+use crate::claim::testing::{cases, kept};
 
 const REASONS: [BackReason; 5] = [
     BackReason::Cancelled,
@@ -179,6 +179,7 @@ proptest! {
                 appended.extend(applied(fact).map(str::to_owned));
             }
             invariants(&state)?;
+            prop_assert_eq!(&kept(&state), &state, "kept and read back");
             // P4: once each, though one append may say two things with it.
             appended.dedup();
             for event_id in appended {

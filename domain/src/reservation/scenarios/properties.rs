@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::claim::testing::kept;
 
 fn moment() -> impl Strategy<Value = u64> {
     prop_oneof![0..HOLD_SECS, HOLD_SECS - 2..HOLD_SECS + 3, HOLD_SECS..CAP_SECS + 2_000]
@@ -120,6 +121,7 @@ proptest! {
                 state.evolve(event);
                 prop_assert_ne!(&earlier, &state, "{:?} changes nothing", event);
                 check(&state);
+                prop_assert_eq!(&kept(&state), &state, "kept and read back");
                 let noticed = u32::from(is_noticed(event));
                 prop_assert_eq!(state.version, earlier.version + noticed, "R6: {:?}", event);
                 if let Event::HoldExtended { reason: ExtensionReason::PaymentStarted, .. } = event {

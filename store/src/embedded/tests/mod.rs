@@ -7,8 +7,11 @@ mod losses;
 mod mirror;
 mod model;
 mod reader;
+mod repair;
+mod swarm;
 mod trouble;
 mod twins;
+mod verify;
 
 use std::sync::Arc;
 
