@@ -10,6 +10,7 @@
 //! ```
 
 mod archive;
+mod backup;
 mod chunks;
 mod disk;
 mod encode;
@@ -63,6 +64,7 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+pub use backup::{BACKUP_FILE, BackupError, BackupProgress, BackupReport, backup};
 pub use disk::{Access, Disk, DiskFile, DiskLock, RealDisk};
 pub use options::{
     DEFAULT_INDEX_CACHE_BYTES, DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, Lab,

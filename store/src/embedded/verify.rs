@@ -29,7 +29,7 @@ use crate::Position;
 pub(crate) use streams::NextVersions;
 
 /// A writer takes microseconds to finish a write that was met half way.
-const SETTLE: Duration = Duration::from_millis(20);
+pub(crate) const SETTLE: Duration = Duration::from_millis(20);
 
 /// How far a verification has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,19 +192,14 @@ pub(crate) fn survey(
         }
     };
     let mut head = place.chain.next - 1;
-    let found = match judge_mirror(&**disk, &slots, &place)? {
-        Verdict::Restores(mirrored) if found.is_at(&place) => End::Mirrored(mirrored),
-        Verdict::Refuses(damage) if !matches!(found, End::Damaged(_)) => End::Refused(damage),
-        Verdict::Agrees | Verdict::Restores(_) | Verdict::Refuses(_) => found,
-    };
-    match found {
-        End::Clean => report.offence = check_names(&listed, &place).err(),
-        End::Torn(segment) => report.torn = Some((segment, place.offset)),
-        End::Mirrored(MirroredFrame { header, .. }) => {
+    match (found, judge_mirror(&**disk, &slots, &place)?) {
+        (found, Verdict::Restores(MirroredFrame { header, .. })) if found.is_at(&place) => {
             report.mirrored = Some((segment_name(header.segment), header.offset));
         }
-        End::Refused(damage) => report.offence = Some(damage),
-        End::Damaged(damage) => {
+        (End::Clean | End::Torn(_), Verdict::Refuses(damage)) => report.offence = Some(damage),
+        (End::Clean, _) => report.offence = check_names(&listed, &place).err(),
+        (End::Torn(segment), _) => report.torn = Some((segment, place.offset)),
+        (End::Damaged(damage), _) => {
             // A frame that is whole, but not what should stand there, is behind the head.
             head = head.min(damage.position.0 - 1);
             report.offence = Some(damage);
@@ -221,21 +216,18 @@ pub(crate) fn survey(
     Ok(Survey { report, place, streams })
 }
 
-enum End<'a> {
+/// What stands where a walk has ended.
+pub(crate) enum End {
     Clean,
     Torn(String),
     Damaged(Damage),
-    /// The next frame is whole in the mirror alone.
-    Mirrored(&'a MirroredFrame),
-    /// The mirror contradicts the segments.
-    Refused(Damage),
 }
 
-impl End<'_> {
+impl End {
     /// Whether what was found stands at `place`, not somewhere before it.
     fn is_at(&self, place: &Place) -> bool {
         match self {
-            Self::Clean | Self::Torn(_) | Self::Mirrored(_) | Self::Refused(_) => true,
+            Self::Clean | Self::Torn(_) => true,
             Self::Damaged(damage) => {
                 let segment = place.segment.as_ref().map(Segment::name);
                 (segment.as_ref(), place.offset) == (Some(&damage.segment), damage.offset)
@@ -244,7 +236,7 @@ impl End<'_> {
     }
 }
 
-fn judge<'a>(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End<'a>, OpenError> {
+pub(crate) fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, OpenError> {
     let Some(segment) = &place.segment else {
         return Ok(End::Clean);
     };

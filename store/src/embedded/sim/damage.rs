@@ -34,12 +34,12 @@ impl SimDisk {
         self.scribble(to, to_at, &source[start..end]);
     }
 
-    /// How many older contents of sectors could come back.
-    pub fn older_sectors(&self) -> usize {
+    /// How many older contents of blocks could come back.
+    pub fn older_blocks(&self) -> usize {
         self.state().older.len()
     }
 
-    /// Brings the n-th older content of a sector back; gives the file's name and the offset.
+    /// Brings the n-th older content of a block back; gives the file's name and the offset.
     pub fn bring_back(&self, n: usize) -> Option<(String, u64)> {
         let mut state = self.state();
         let (file, offset, bytes) = state.older.get(n).cloned()?;

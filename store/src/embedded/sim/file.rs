@@ -4,12 +4,9 @@ use std::io::{self, ErrorKind};
 
 use super::contents::{Contents, Fate, Write, overwrite};
 use super::trace::Operation;
-use super::{KEPT_SECTORS, SimDisk, State, off};
+use super::{KEPT_BLOCKS, REMEMBERED_BYTES, SimDisk, State, off};
 use crate::embedded::disk::DiskFile;
 use crate::embedded::format::SECTOR;
-
-/// Longer writes than this are not remembered sector by sector: they fill new files with zeros.
-const REMEMBERED_WRITE_BYTES: usize = 8 << 10;
 
 pub(super) struct SimFile {
     pub(super) disk: SimDisk,
@@ -82,7 +79,7 @@ impl State {
             self.injuries.writes_betrayed += 1;
             return Fate::Lost;
         }
-        if len > REMEMBERED_WRITE_BYTES || !self.dice.often(astray) {
+        if len > REMEMBERED_BYTES || !self.dice.often(astray) {
             return Fate::Arrives;
         }
         self.injuries.writes_betrayed += 1;
@@ -134,7 +131,7 @@ impl State {
 
     /// Remembers what sectors held, so that they can come back.
     fn remember(&mut self, file: usize, offset: u64, bytes: &[u8]) {
-        if bytes.len() > REMEMBERED_WRITE_BYTES {
+        if bytes.len() > REMEMBERED_BYTES {
             return;
         }
         let mut at = offset / SECTOR * SECTOR;
@@ -143,7 +140,7 @@ impl State {
             let end = ((at + SECTOR) as usize).min(durable.len());
             if let Some(older) = durable.get(at as usize..end) {
                 self.older.push_back((file, at, older.to_vec()));
-                if self.older.len() > KEPT_SECTORS {
+                if self.older.len() > KEPT_BLOCKS {
                     self.older.pop_front();
                 }
             }

@@ -31,8 +31,10 @@ use trace::{Operation, Trace};
 
 pub use faults::{Faults, Injuries, Leaves, Weather};
 
-/// How many older contents of sectors are remembered.
-const KEPT_SECTORS: usize = 64;
+/// How many older contents of blocks are remembered.
+const KEPT_BLOCKS: usize = 64;
+/// Longer writes than this are not remembered: they fill new files with zeros.
+const REMEMBERED_BYTES: usize = 6 << 10;
 
 /// A directory in memory. Clones are the same directory.
 #[derive(Clone, Default)]
@@ -53,7 +55,8 @@ struct State {
     faults: Faults,
     dice: Dice,
     injuries: Injuries,
-    /// What sectors held before they were written again: file, offset, bytes.
+    /// What blocks held before they were written again, or would hold if the power had not gone off:
+    /// file, offset, bytes.
     older: VecDeque<(usize, u64, Vec<u8>)>,
     trace: Trace,
     off: bool,
@@ -244,13 +247,23 @@ impl SimDisk {
         let entries = state.names.after_power_cut(leaves, &mut dice);
         let files =
             state.files.iter().map(|file| file.after_power_cut(leaves, &mut dice)).collect();
+        // What was lost may still be somewhere, and come back.
+        let mut older = state.older.clone();
+        for (file, contents) in state.files.iter().enumerate() {
+            for write in contents.unsynced.iter().filter(|w| w.bytes.len() <= REMEMBERED_BYTES) {
+                older.push_back((file, write.offset, write.bytes.clone()));
+            }
+        }
+        while older.len() > KEPT_BLOCKS {
+            older.pop_front();
+        }
         let mut trace = state.trace.clone();
         trace.note(format!("the power was off; it left {leaves:?}"));
         Self::with(State {
             files,
             names: Names::durable(entries),
             injuries: state.injuries,
-            older: state.older.clone(),
+            older,
             trace,
             ..State::default()
         })

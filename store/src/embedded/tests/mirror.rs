@@ -8,7 +8,9 @@ use super::super::mirror::MirrorOrder;
 use super::super::sim::{Faults, Leaves, SimDisk};
 use super::super::slot::{SLOT_HEADER_LEN, SLOT_NAMES, read_slots};
 use super::super::twins::{Twin, Twins};
-use super::super::{Embedded, OpenError, Options};
+use super::super::{
+    CutPlan, Embedded, OpenError, Options, Repaired, VerifyOptions, repair_on, verify_on,
+};
 use super::{Story, is_told, open, run, seeds, tiny};
 use crate::contract::{batch, everything};
 use crate::{AppendError, EventStore, Expected};
@@ -444,6 +446,41 @@ fn a_real_log_gives_back_its_last_frame() {
         bytes[at..at + newest.frame.bytes.len()].fill(0);
         std::fs::write(&path, bytes).unwrap();
     }
+}
+
+/// What the mirror gives back is neither an offence nor cut off; what it cannot give back is, and the
+/// mirror moves aside with the rest, so that the log opens again.
+#[test]
+fn verify_and_repair_ask_the_mirror() {
+    let (_, disk) = short(6);
+    let (at, len) = last_frame(&disk);
+    let frame = (at - 4096) / 5;
+    let verified = |disk: &SimDisk| {
+        verify_on(Arc::new(disk.clone()), std::time::Duration::ZERO, &mut |_| {}).unwrap()
+    };
+    let (options, yes) = (VerifyOptions::default(), &mut |_: &CutPlan| true);
+    let report = verified(&disk);
+    assert_eq!((report.offence, report.torn, report.mirrored), (None, None, None));
+
+    for byte in [0, b'!'] {
+        let lost = copy(&disk);
+        lost.scribble(&segment_name(1), at, &vec![byte; len]);
+        let report = verified(&lost);
+        assert_eq!((report.offence, report.torn), (None, None));
+        assert_eq!(report.mirrored, Some((segment_name(1), at)));
+        assert_eq!(report.head.0, 5);
+        let repaired = repair_on(Arc::new(lost.clone()), &options, &mut |_| {}, yes).unwrap();
+        assert!(matches!(repaired, Repaired::Whole(_)), "{repaired:?}");
+        assert_eq!(open(&lost, super::tiny(SEGMENT)).head().0, 6);
+    }
+
+    let cut = at - 2 * frame;
+    disk.scribble(&segment_name(1), cut, &vec![0; 3 * frame as usize]);
+    let report = verified(&disk);
+    assert_eq!(report.offence.map(|d| (d.offset, d.position.0)), Some((cut, 4)));
+    let repaired = repair_on(Arc::new(disk.clone()), &options, &mut |_| {}, yes).unwrap();
+    assert!(matches!(repaired, Repaired::Cut(_)), "{repaired:?}");
+    assert_eq!(open(&disk, super::tiny(SEGMENT)).head().0, 3);
 }
 
 /// The power goes off while a frame is written, and the sector of the one before it is lost: an

@@ -2,11 +2,12 @@
 //! it, or harmless; and what goes on after harmless damage is as good as before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::super::format::SECTOR;
 use super::super::super::sim::dice::Dice;
 use super::super::super::sim::{Leaves, SimDisk};
-use super::super::super::{Embedded, OpenError};
+use super::super::super::{Embedded, OpenError, verify_on};
 use super::ledger::Judged;
 use super::world::{END_IS_PROVEN, World, everything};
 use crate::{EventStore, Expected, NewEvent, ReadError, StreamAppend, StreamId};
@@ -37,7 +38,7 @@ fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
     };
     let sector = at / SECTOR * SECTOR;
     let mut may_cut = false;
-    let what = match dice.roll(10) {
+    let what = match dice.roll(12) {
         0..=2 => {
             let bit = dice.roll(8) as u8;
             disk.flip(&name, at, bit)
@@ -49,11 +50,11 @@ fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
             disk.scribble(&name, sector, &vec![0; len as usize]);
             format!("the sector at {sector} of {name} reads as zeros")
         }
-        4 => {
+        4 | 10 | 11 => {
             may_cut = true;
-            let older = dice.roll(disk.older_sectors() as u64) as usize;
+            let older = dice.roll(disk.older_blocks() as u64) as usize;
             let (name, at) = disk.bring_back(older)?;
-            format!("an older content of the sector at {at} of {name} is back")
+            format!("older bytes at {at} of {name} are back")
         }
         5 => {
             may_cut = true;
@@ -78,6 +79,8 @@ fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
             format!("{strange} is there, a copy of {name}")
         }
         _ => {
+            // A name that recovery clears away takes the only segment with it.
+            may_cut = ![&name, &other].iter().all(|name| name.ends_with(".seg"));
             let theirs = disk.contents(&other)?;
             disk.put(&name, theirs);
             disk.put(&other, bytes);
@@ -92,10 +95,15 @@ pub(super) fn look(world: &mut World<'_>) -> Judged {
     if world.betrayed() {
         return Ok(());
     }
+    // Behind a write that was cut short the last frame is proven by nothing either.
+    let copy = Arc::new(world.disk.after_power_cut(Leaves::Everything));
+    let torn = verify_on(copy, Duration::ZERO, &mut |_| {}).is_ok_and(|r| r.torn.is_some());
     for _ in 0..COPIES {
         let disk = world.disk.after_power_cut(Leaves::Everything);
         let Some(Damage { what, may_cut }) = happens(&disk, &mut world.dice) else { continue };
-        if told(world, &disk, may_cut).map_err(|wrong| format!("{what}: {wrong}"))? {
+        if told(world, &disk, may_cut || (torn && !END_IS_PROVEN))
+            .map_err(|wrong| format!("{what}: {wrong}"))?
+        {
             world.tally.told += 1;
         } else {
             world.tally.harmless += 1;
@@ -119,7 +127,7 @@ fn told(world: &mut World<'_>, disk: &SimDisk, may_cut: bool) -> Judged<bool> {
             Err(other) => return Err(format!("told as something else: {other}")),
         };
         if may_cut && life == 0 {
-            ledger.cut_to(all.len());
+            ledger.forgive(&all);
         }
         ledger.found(&all, false)?;
         // What comes now stands behind it.

@@ -20,6 +20,8 @@ enum Outcome {
     Open,
     Recorded,
     Nothing,
+    /// It was open, and the next opening did not find it.
+    Vanished,
 }
 
 #[derive(Clone)]
@@ -174,10 +176,24 @@ impl Ledger {
         }
         if !still_open {
             for attempt in self.attempts.iter_mut().filter(|a| a.outcome == Outcome::Open) {
-                attempt.outcome = Outcome::Nothing;
+                attempt.outcome = Outcome::Vanished;
             }
         }
         Ok(())
+    }
+
+    /// Forgives what nothing proves yet: an end that is lost, or that is another one which was on its
+    /// way there once. It must still be whole appends, each once.
+    pub(super) fn forgive(&mut self, all: &[RecordedEvent]) {
+        let same = all.iter().zip(&self.log).take_while(|(found, known)| found == known).count();
+        let whole = |log: &[RecordedEvent], at: usize| {
+            log.get(at).is_none_or(|event| self.by_first.contains_key(&event.id))
+        };
+        let cut = (0..=same).rev().find(|at| whole(&self.log, *at)).unwrap_or(0);
+        self.cut_to(cut);
+        for attempt in self.attempts.iter_mut().filter(|a| a.outcome == Outcome::Vanished) {
+            attempt.outcome = Outcome::Open;
+        }
     }
 
     /// As far as both reach, the log is what it was.
@@ -198,10 +214,10 @@ impl Ledger {
     }
 
     /// Forgets what was lost with leave: the log ends earlier than it did.
-    pub(super) fn cut_to(&mut self, len: usize) {
+    fn cut_to(&mut self, len: usize) {
         for event in self.log.drain(len.min(self.log.len())..) {
             if let Some(attempt) = self.by_first.get(&event.id) {
-                self.attempts[*attempt].outcome = Outcome::Nothing;
+                self.attempts[*attempt].outcome = Outcome::Vanished;
             }
             if let Some(events) = self.streams.get_mut(&event.stream) {
                 events.pop();

@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) streams: u64,
     /// Bytes of one payload, at most.
     pub(super) payload_bytes: u64,
+    /// All appends are of one size, so that one fits exactly where another stood.
+    pub(super) even: bool,
     /// How much of each kind of work there is.
     pub(super) work: Work,
     pub(super) kinds: Kinds,
@@ -54,12 +56,12 @@ impl Plan {
         let betrayal = dice.one_in(6);
         let rates = Weather {
             seed: 0,
-            write_fails: rate(&mut dice, 4, &[50, 200]),
-            write_finds_no_room: rate(&mut dice, 4, &[100, 800]),
-            sync_fails: rate(&mut dice, 4, &[50, 200]),
+            write_fails: rate(&mut dice, 4, &[100, 500]),
+            write_finds_no_room: rate(&mut dice, 4, &[200, 2000]),
+            sync_fails: rate(&mut dice, 4, &[100, 500]),
             name_fails: rate(&mut dice, 6, &[200, 1000]),
             read_fails: rate(&mut dice, 5, &[100, 500]),
-            read_flips: rate(&mut dice, 5, &[100, 500]),
+            read_flips: rate(&mut dice, 5, &[200, 1000]),
             read_is_short: rate(&mut dice, 4, &[1000, 5000]),
             write_goes_astray: if betrayal { rate(&mut dice, 2, &[50, 300]) } else { 0 },
             write_is_lost: if betrayal { rate(&mut dice, 2, &[50, 300]) } else { 0 },
@@ -68,10 +70,11 @@ impl Plan {
         Self {
             segment_bytes,
             cache_bytes: *dice.pick(&[0, 1500, 6000, 1 << 20]),
-            lives: 1 + dice.roll(5),
+            lives: 2 + dice.roll(5),
             steps: *dice.pick(&[4, 10, 20]),
             streams: 1 + dice.roll(6),
-            payload_bytes: *dice.pick(&[16, 64, 300, segment_bytes / 3]),
+            payload_bytes: *dice.pick(&[16, 300, 1500, segment_bytes / 3]),
+            even: dice.one_in(5),
             work: Work {
                 appends: 1 + dice.roll(6),
                 at_once: dice.roll(4),
@@ -96,11 +99,11 @@ impl Plan {
             return Faults::default();
         }
         let crashes = self.kinds.power_cuts || self.kinds.kills;
-        let cut_at = (crashes && dice.roll(4) > 0).then(|| {
+        let cut_at = (crashes && dice.roll(5) > 0).then(|| {
             let within = if self.kinds.crash_in_recovery && dice.one_in(2) {
                 14
             } else {
-                4 + 5 * self.steps
+                6 + 3 * self.steps
             };
             operations + dice.roll(within)
         });
