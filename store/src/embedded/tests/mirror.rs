@@ -471,7 +471,7 @@ fn verify_and_repair_ask_the_mirror() {
         assert_eq!(report.head.0, 5);
         let repaired = repair_on(Arc::new(lost.clone()), &options, &mut |_| {}, yes).unwrap();
         assert!(matches!(repaired, Repaired::Whole(_)), "{repaired:?}");
-        assert_eq!(open(&lost, super::tiny(SEGMENT)).head().0, 6);
+        assert_eq!(open(&lost, tiny(SEGMENT)).head().0, 6);
     }
 
     let cut = at - 2 * frame;
@@ -480,7 +480,7 @@ fn verify_and_repair_ask_the_mirror() {
     assert_eq!(report.offence.map(|d| (d.offset, d.position.0)), Some((cut, 4)));
     let repaired = repair_on(Arc::new(disk.clone()), &options, &mut |_| {}, yes).unwrap();
     assert!(matches!(repaired, Repaired::Cut(_)), "{repaired:?}");
-    assert_eq!(open(&disk, super::tiny(SEGMENT)).head().0, 3);
+    assert_eq!(open(&disk, tiny(SEGMENT)).head().0, 3);
 }
 
 /// The power goes off while a frame is written, and the sector of the one before it is lost: an
