@@ -226,12 +226,12 @@ fn open_slot(disk: &dyn Disk, slot: usize, len: u64) -> io::Result<Arc<dyn DiskF
         Err(e) if e.kind() == io::ErrorKind::NotFound => make_slot(disk, name, len),
         Err(e) => Err(e),
     };
-    made.map_err(|e| match e.kind() {
-        io::ErrorKind::StorageFull => {
-            let what = format!("no room for {name} ({len} bytes); free some space");
-            io::Error::new(io::ErrorKind::StorageFull, what)
+    made.map_err(|e| {
+        if e.kind() != io::ErrorKind::StorageFull {
+            return e;
         }
-        _ => e,
+        let what = format!("no room for {name} ({len} bytes); free some space");
+        io::Error::new(io::ErrorKind::StorageFull, what)
     })
 }
 
