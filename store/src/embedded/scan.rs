@@ -15,6 +15,7 @@ use super::format::{
     check_trailer, segment_name, segment_number, u32_at, u64_at,
 };
 use super::frame::Frame;
+use super::slot::SlotHeader;
 use super::twins::{Twin, Twins};
 use crate::{Position, ReadError};
 
@@ -140,6 +141,20 @@ impl Place {
         self.sealed = true;
         self.frames = end.frames;
         self.chain = end.chain.clone();
+    }
+
+    /// What the mirror says of a frame of this segment.
+    pub(crate) fn mirrored(&self, offset: u64, frame: &Frame) -> SlotHeader {
+        let header = &self.segment.as_ref().expect("a frame stands in a segment").header;
+        SlotHeader {
+            store_id: header.store_id,
+            segment: header.number,
+            offset,
+            frame_len: frame.bytes.len() as u32,
+            seed: header.hash,
+            frame_header_hash: frame.header_hash(),
+            frame_hash: frame.hash,
+        }
     }
 
     /// The number of the segment that comes when this one is sealed.

@@ -5,6 +5,8 @@ mod contract;
 mod crash;
 mod damage;
 mod index;
+mod losses;
+mod mirror;
 mod model;
 mod queue;
 mod reader;
