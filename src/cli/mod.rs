@@ -5,7 +5,7 @@
 mod backup;
 mod log;
 mod logs;
-mod progress;
+pub(crate) mod progress;
 mod rebuild;
 mod repair;
 mod replay;
@@ -137,9 +137,6 @@ Examples:
   holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
-    /// Look after the embedded log itself
-    #[command(subcommand)]
-    Log(log::LogCommand),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
     ///
     /// Secrets are masked. What is printed is TOML and can be used as a configuration file.

@@ -153,15 +153,8 @@ async fn read_models_without_room_lag_and_catch_up() {
         (answer.status == 503).then_some(answer)
     })
     .await;
-    eprintln!("{}", why.text);
-    eprintln!("{}", house.logs());
     assert!(why.text.contains("read models"), "{}", why.text);
     std::fs::remove_file(ballast).expect("it was there");
-    for _ in 0..5 {
-        std::thread::sleep(std::time::Duration::from_secs(2));
-        eprintln!("{}", ready(&house).await.text);
-    }
-    eprintln!("{}", house.logs());
     eventually("it has caught up", || async { (ready(&house).await.status == 200).then_some(()) })
         .await;
     let last = told.last().expect("booked");

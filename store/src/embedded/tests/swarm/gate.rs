@@ -17,6 +17,10 @@ fn budget(twin: Twin) -> u64 {
         Twin::SyncRetried => 500,
         Twin::TailNotCut => 500,
         Twin::DamageTakenForTail => 500,
+        Twin::AckedTailTakenForTorn => 0,
+        Twin::MirrorNotAwaited => 0,
+        Twin::MirrorOneSlot => 0,
+        Twin::MirrorBeforeData => 0,
         Twin::StaleIndexTrusted => 0,
         Twin::IndexChecksumIgnored => 0,
         Twin::EventChecksumIgnored => 0,
@@ -26,6 +30,8 @@ fn budget(twin: Twin) -> u64 {
         Twin::WakesOneProducer => 0,
         Twin::PlaceNotGivenBack => 0,
         Twin::SleepsWithoutLooking => 0,
+        Twin::HeadBeforeIndex => 0,
+        Twin::RefusalBeforeDurable => 0,
     }
 }
 
