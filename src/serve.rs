@@ -21,7 +21,7 @@ use holdfast_domain::process;
 use holdfast_engine::clock::SystemClock;
 use holdfast_engine::ports::{Clock, Gateway};
 use holdfast_engine::side::Side;
-use holdfast_engine::{Engine, Parts, SystemIds};
+use holdfast_engine::{Engine, Parts, Snapshots, SystemIds};
 use holdfast_projections::ReadModels;
 use holdfast_store::EventStore;
 use holdfast_store::embedded::Embedded;
@@ -84,6 +84,7 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
         ids: Arc::new(SystemIds),
         gateways: vec![sandbox.clone() as Arc<dyn Gateway>],
         side: side.clone(),
+        snapshots: open_snapshots(&config, in_memory),
         settings: engine_settings(&config),
     };
     let (engine, mut running) = Engine::start(parts).await.context("the engine cannot start")?;
@@ -287,12 +288,22 @@ fn engine_settings(config: &Config) -> holdfast_engine::Settings {
         default_gateway: config.text(&key::PAYMENT_GATEWAY).into(),
         payment_answer_wait: config.span(&key::ANSWER_WAIT),
         idempotency_retention: config.span(&key::IDEMPOTENCY),
+        snapshot_every: config.count(&key::SNAPSHOT_EVERY),
         process: process::Settings {
             polls: config.spans(&key::POLLS).to_vec(),
             again: config.spans(&key::AGAIN).to_vec(),
             capture_margin: config.span(&key::CAPTURE_MARGIN),
         },
         ..usual
+    }
+}
+
+/// Those of the data directory, unless there is nothing that outlives the process or nobody wants any.
+fn open_snapshots(config: &Config, in_memory: bool) -> Snapshots {
+    if in_memory || config.count(&key::SNAPSHOT_EVERY) == 0 {
+        Snapshots::none()
+    } else {
+        Snapshots::open(config.data_dir().join("snapshots"))
     }
 }
 

@@ -133,6 +133,9 @@ keys! {
     SEGMENT_BYTES "log.segment_bytes" Kind::Bytes { least: 1 << 20 }, "64MiB",
         "How large one file of the log is.";
 
+    SNAPSHOT_EVERY "snapshots.every_events" count(0, u64::MAX >> 1), "1000",
+        "After how many further events of a stream its state is kept, so that it loads fast; 0: never.";
+
     READY_LAG "ready.max_lag" count(1, u64::MAX >> 1), "10000",
         "Events that a consumer may lie behind before /health/ready says no.";
     READY_DEAD_LETTERS "ready.max_dead_letters" count(0, u64::MAX >> 1), "99",

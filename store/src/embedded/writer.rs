@@ -274,6 +274,8 @@ fn answer(to: Answer, result: Result<Appended, AppendError>) {
 pub(crate) fn stopped(view: &View) -> AppendError {
     match view.trouble() {
         Some(Trouble::Stopped(reason)) => AppendError::Stopped(reason),
-        Some(Trouble::Full | Trouble::NoRoom { .. }) | None => AppendError::Stopped("it is closed".to_owned()),
+        Some(Trouble::Full | Trouble::NoRoom { .. }) | None => {
+            AppendError::Stopped("it is closed".to_owned())
+        }
     }
 }
