@@ -4,7 +4,7 @@
 
 mod log;
 mod logs;
-mod progress;
+pub(crate) mod progress;
 mod rebuild;
 mod replay;
 pub(crate) mod token;
@@ -102,6 +102,9 @@ Examples:
     /// ended or in time. Works beside a running server. Names each offence with segment, offset and
     /// position. Ends with code 3 when the log is damaged, with 1 when a business invariant is broken.
     Verify(verify::VerifyArgs),
+    /// The log as files: what it is made of
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Rebuild read models from the log
     ///
     /// Rebuilds beside the rows that are there, then swaps. Nothing of the log is touched. The
@@ -111,9 +114,6 @@ Examples:
   holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
-    /// Look after the embedded log itself
-    #[command(subcommand)]
-    Log(log::LogCommand),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
     ///
     /// Secrets are masked. What is printed is TOML and can be used as a configuration file.

@@ -60,3 +60,56 @@ fn gather(root: &Path, path: &str, into: &mut BTreeMap<String, Vec<u8>>) -> io::
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(sources: &[(&str, &str)]) -> String {
+        let house = tempfile::tempdir().expect("a directory");
+        for (path, text) in sources {
+            let path = house.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("it has one")).expect("a directory");
+            std::fs::write(path, text).expect("a file");
+        }
+        of(house.path(), &["rules", "one.rs"]).expect("sources")
+    }
+
+    #[test]
+    fn the_same_sources_have_the_same_hash_in_every_checkout() {
+        let here = [("rules/a.rs", "fn a() {}\n"), ("rules/b/c.rs", "fn c() {}\n"), ("one.rs", "")];
+        let mut there = here;
+        there.reverse();
+        there[2].1 = "fn a() {}\r\n";
+        assert_eq!(hash(&here), hash(&there));
+        let beside = [here.as_slice(), &[("rules/notes.md", "x"), ("other/d.rs", "x")]].concat();
+        assert_eq!(hash(&here), hash(&beside), "only sources of those parts count");
+        assert_eq!(hash(&here).len(), 64);
+    }
+
+    #[test]
+    fn another_text_or_name_or_place_is_another_hash() {
+        let variants = [
+            [("rules/a.rs", "fn a() {}"), ("one.rs", "")],
+            [("rules/a.rs", "fn b() {}"), ("one.rs", "")],
+            [("rules/b.rs", "fn a() {}"), ("one.rs", "")],
+            [("rules/a.rs", ""), ("one.rs", "fn a() {}")],
+            [("rules/x/a.rs", "fn a() {}"), ("one.rs", "")],
+        ];
+        let hashes: std::collections::BTreeSet<_> = variants.iter().map(|it| hash(it)).collect();
+        assert_eq!(hashes.len(), variants.len());
+    }
+
+    #[test]
+    fn the_program_carries_the_hash_of_its_sources() {
+        let house = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is a room");
+        assert_eq!(of(house, PARTS).expect("the sources are here"), super::super::CODE);
+    }
+
+    #[test]
+    fn a_part_that_is_not_there_is_told_by_name() {
+        let house = tempfile::tempdir().expect("a directory");
+        let told = of(house.path(), &["gone.rs"]).expect_err("it is not there").to_string();
+        assert!(told.starts_with("gone.rs: "), "{told}");
+    }
+}

@@ -79,7 +79,14 @@ impl Files {
     pub(super) fn write(&self, stream: &StreamId, bytes: &[u8]) -> io::Result<()> {
         let path = self.path(stream);
         let unfinished = path.with_extension("tmp");
-        let written = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, &path));
+        let write = || fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, &path));
+        let written = match write() {
+            // Somebody tidied up: the directory may go at any time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.own).and_then(|()| write())
+            }
+            written => written,
+        };
         if written.is_err() {
             // On a full disk the room is wanted elsewhere; what cannot be deleted goes at the next start.
             let _ = fs::remove_file(&unfinished);

@@ -167,3 +167,21 @@ impl Drop for Turn {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_due_after_so_many_events_and_later_where_the_state_is_large() {
+        let mark = Mark::default();
+        assert!(!mark.is_due(998, 1_000));
+        assert!(mark.is_due(999, 1_000), "the thousandth event has version 999");
+        let small = Mark::loaded(999, 2_000_000);
+        assert!(!small.is_due(1_998, 1_000));
+        assert!(small.is_due(1_999, 1_000));
+        let large = Mark::loaded(999, 4_096_000);
+        assert!(!large.is_due(2_998, 1_000));
+        assert!(large.is_due(2_999, 1_000), "2,000 events for 4 MB");
+    }
+}

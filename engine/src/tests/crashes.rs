@@ -12,6 +12,7 @@ use super::world::{
 };
 use crate::Rejection;
 use crate::settings::Protections;
+use crate::{Settings, Snapshots};
 
 /// What the customer wants, with keys that stay the same.
 async fn book(world: &World) -> Result<ReservationId, Rejection> {
@@ -23,7 +24,11 @@ async fn book(world: &World) -> Result<ReservationId, Rejection> {
 }
 
 async fn opened(protections: Protections) -> World {
-    let world = World::with(settings(), protections).await;
+    opened_with(settings(), protections).await
+}
+
+async fn opened_with(settings: Settings, protections: Protections) -> World {
+    let world = World::with(settings, protections).await;
     world.open_the_hall(10, Some(4)).await;
     world.shirts(5).await;
     world.quiet().await;
@@ -42,14 +47,38 @@ async fn until_death<T>(world: &World, work: impl Future<Output = T>) -> bool {
 /// D20, D21
 #[tokio::test]
 async fn crash_matrix() {
+    die_everywhere(settings(), |_| {}).await;
+}
+
+/// The same where every life begins with what snapshots the one before has left, of every event: each
+/// append is followed by one, and the process dies in between.
+#[tokio::test]
+async fn crash_matrix_with_a_snapshot_of_every_event() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let every = Settings { snapshot_every: 1, ..settings() };
+    let (mut worlds, mut lives) = (0, Vec::new());
+    die_everywhere(every, |world| {
+        // Each world has a log of its own.
+        worlds += usize::from(world.lives() == 1);
+        world.snapshots = Snapshots::open(directory.path().join(worlds.to_string()));
+        lives.push(world.snapshots.clone());
+    })
+    .await;
+    let used: u64 = lives.iter().map(|snapshots| snapshots.figures().used).sum();
+    assert!(used > 100, "snapshots were used {used} times only");
+}
+
+async fn die_everywhere(settings: Settings, mut before_each_life: impl FnMut(&mut World)) {
     let mut deaths = 0;
     for after in [false, true] {
         for lose_side in [false, true] {
             for append in 0.. {
-                let mut world = opened(Protections::default()).await;
+                let mut world = opened_with(settings.clone(), Protections::default()).await;
                 let mortal = Mortal::dying_at(world.log.clone(), append, after);
+                before_each_life(&mut world);
                 world.restart_on(mortal).await;
                 let died = until_death(&world, book(&world)).await;
+                before_each_life(&mut world);
                 if lose_side {
                     world.restart_without_side().await;
                 } else {
@@ -211,6 +240,7 @@ async fn a_log_that_was_rolled_back_is_not_served() {
         ids: Arc::new(crate::SeededIds::new(5)),
         gateways: vec![world.bank.clone()],
         side: world.side.clone(),
+        snapshots: Snapshots::none(),
         settings: settings(),
     };
     let refused = crate::Engine::start(parts).await.err().expect("it is another log");

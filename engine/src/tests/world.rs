@@ -26,6 +26,7 @@ use crate::clock::SimClock;
 use crate::ports::Clock;
 use crate::settings::Protections;
 use crate::side::Side;
+use crate::snapshots::Snapshots;
 use crate::{
     Caller, Engine, LineRequest, LockSeats, Locked, Parts, PaymentAnswer, Rejection, Request,
     ReservationAnswer, Running, SeededIds, Settings, StartPayment,
@@ -48,6 +49,8 @@ pub(super) struct Mortal {
     full: AtomicBool,
     /// The next append is lost without a word, and the store is full from then on.
     vague: AtomicBool,
+    /// The log as a whole is not read while this is set.
+    unreadable: AtomicBool,
     /// How many appends are recorded while their answer is lost.
     lost_answers: AtomicI64,
     /// Appends of this kind of event are refused while it is set.
@@ -70,6 +73,7 @@ impl Mortal {
             died: watch::Sender::new(false),
             full: AtomicBool::new(false),
             vague: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
             lost_answers: AtomicI64::new(0),
             refused: watch::Sender::new(None),
             stalled: watch::Sender::new(None),
@@ -97,6 +101,11 @@ impl Mortal {
     /// The next append is lost without a word, and the store is full from then on.
     pub(super) fn fill_vaguely(&self) {
         self.vague.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on the disk does not answer those who read the whole log, or does so again.
+    pub(super) fn unreadable(&self, unreadable: bool) {
+        self.unreadable.store(unreadable, Ordering::SeqCst);
     }
 
     /// The next appends are recorded, and their answers are lost on the way.
@@ -172,6 +181,9 @@ impl EventStore for Mortal {
         max: usize,
     ) -> Result<Page, ReadError> {
         self.alive().await;
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(ReadError::Io("the disk does not answer".into()));
+        }
         self.inner.read_all(from, filter, max).await
     }
 
@@ -194,6 +206,7 @@ pub(super) struct World {
     pub(super) store: Arc<Mortal>,
     pub(super) bank: Arc<Bank>,
     pub(super) side: Side,
+    pub(super) snapshots: Snapshots,
     pub(super) settings: Settings,
     pub(super) protections: Protections,
     pub(super) engine: Engine,
@@ -219,19 +232,34 @@ impl World {
         let store = Mortal::immortal(log.clone());
         let side = Side::in_memory().await.expect("memory");
         let bank = Arc::new(Bank::new());
-        let (engine, running) = start(&sim, &store, &bank, &side, &settings, protections, 1).await;
+        let parts = Parts {
+            store: store.clone(),
+            clock: Arc::new(sim.clone()),
+            ids: Arc::new(SeededIds::new(1)),
+            gateways: vec![bank.clone()],
+            side: side.clone(),
+            snapshots: Snapshots::none(),
+            settings: settings.clone(),
+        };
+        let (engine, running) = start(parts, protections).await;
         Self {
             sim,
             log,
             store,
             bank,
             side,
+            snapshots: Snapshots::none(),
             settings,
             protections,
             engine,
             running: Some(running),
             lives: 1,
         }
+    }
+
+    /// How often the process was started.
+    pub(super) fn lives(&self) -> u64 {
+        self.lives
     }
 
     /// The process dies and is started again; the log is as it is.
@@ -257,16 +285,16 @@ impl World {
         self.running = None;
         self.lives += 1;
         self.store = store;
-        let (engine, running) = start(
-            &self.sim,
-            &self.store,
-            &self.bank,
-            &self.side,
-            &self.settings,
-            self.protections,
-            self.lives,
-        )
-        .await;
+        let parts = Parts {
+            store: self.store.clone(),
+            clock: Arc::new(self.sim.clone()),
+            ids: Arc::new(SeededIds::new(self.lives)),
+            gateways: vec![self.bank.clone()],
+            side: self.side.clone(),
+            snapshots: self.snapshots.clone(),
+            settings: self.settings.clone(),
+        };
+        let (engine, running) = start(parts, self.protections).await;
         self.engine = engine;
         self.running = Some(running);
     }
@@ -499,23 +527,7 @@ impl World {
     }
 }
 
-async fn start(
-    sim: &SimClock,
-    store: &Arc<Mortal>,
-    bank: &Arc<Bank>,
-    side: &Side,
-    settings: &Settings,
-    protections: Protections,
-    life: u64,
-) -> (Engine, Running) {
-    let parts = Parts {
-        store: store.clone(),
-        clock: Arc::new(sim.clone()),
-        ids: Arc::new(SeededIds::new(life)),
-        gateways: vec![bank.clone()],
-        side: side.clone(),
-        settings: settings.clone(),
-    };
+async fn start(parts: Parts, protections: Protections) -> (Engine, Running) {
     Engine::start_with(parts, protections, &Process::ALL).await.expect("a good start")
 }
 

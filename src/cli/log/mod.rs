@@ -1,6 +1,7 @@
 //! `holdfast log …`: looking after the embedded log itself.
 
 mod bench;
+mod stat;
 
 use clap::Subcommand;
 
@@ -8,6 +9,16 @@ use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
+    /// What the log is made of: segments, frames, events, bytes, times
+    ///
+    /// Quick: of each sealed segment only header and seal are read. Works beside a running server,
+    /// and on a backup. It is no verification; `holdfast verify` looks at every byte.
+    #[command(after_help = "\
+Examples:
+  holdfast log stat
+  holdfast log stat --by category      reads all of it, and counts events and streams
+  holdfast log stat --json | jq .segments[-1]")]
+    Stat(stat::StatArgs),
     /// Measure how many durable appends a second this disk does
     ///
     /// Appends synthetic events to the log in --data-dir, through the store that `serve` uses: one
@@ -32,6 +43,7 @@ Examples:
 
 pub(super) async fn run(config: &Config, command: LogCommand) -> anyhow::Result<()> {
     match command {
+        LogCommand::Stat(args) => stat::run(config, args).await,
         LogCommand::Bench(args) => bench::run(config, args).await,
     }
 }

@@ -15,7 +15,8 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// ends, however it ends.
 pub type DiskLock = Box<dyn Any + Send + Sync>;
 
-/// A directory. Names are plain file names in it.
+/// A directory. Names are plain file names in it, or `directory/file` where one was made with
+/// [`Disk::make_sub_dir`].
 pub trait Disk: Send + Sync + 'static {
     /// Makes the directory, durably, if it is not there.
     fn make_dir(&self) -> io::Result<()>;
@@ -33,6 +34,15 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes all that was done to names durable.
     fn sync_dir(&self) -> io::Result<()>;
+    /// Makes a directory in this one, durably, if it is not there. A file in it is named
+    /// `directory/file`. Where names are plain keys, as on a simulated disk, nothing is to be done.
+    fn make_sub_dir(&self, _name: &str) -> io::Result<()> {
+        Ok(())
+    }
+    /// Makes durable what was done to names in such a directory.
+    fn sync_sub_dir(&self, _name: &str) -> io::Result<()> {
+        self.sync_dir()
+    }
     /// How many bytes still fit.
     fn free_bytes(&self) -> io::Result<u64>;
 }
@@ -162,6 +172,18 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         sync_path(&self.dir)
+    }
+
+    fn make_sub_dir(&self, name: &str) -> io::Result<()> {
+        match std::fs::create_dir(self.dir.join(name)) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+        self.sync_dir()
+    }
+
+    fn sync_sub_dir(&self, name: &str) -> io::Result<()> {
+        sync_path(&self.dir.join(name))
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

@@ -8,18 +8,21 @@
 //!          [ data length u32 ][ kind ][ metadata ][ data ]
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::encode::Encoded;
 use super::format::{
-    FRAME_HEADER_LEN, FrameHeader, FrameKind, TRAILER_LEN, bytes_at, check_trailer, finish, put,
-    u32_at, u64_at,
+    FRAME_HEADER_LEN, FrameHeader, FrameKind, TRAILER_LEN, bytes_at, check_trailer, finish, u32_at,
+    u64_at,
 };
-use crate::{Filter, Position, RecordedEvent, StreamAppend, StreamId};
+use crate::{Filter, Kind, Position, RecordedEvent, StreamId};
 
-const APPEND_HEADER_LEN: usize = 8;
-const BATCH_HEADER_LEN: usize = 16;
-const EVENT_HEADER_LEN: usize = 28;
+pub(crate) const APPEND_HEADER_LEN: usize = 8;
+pub(crate) const BATCH_HEADER_LEN: usize = 16;
+pub(crate) const EVENT_HEADER_LEN: usize = 28;
 
 /// A whole frame whose checksum matches, and where its events stand in it.
 #[derive(Debug)]
@@ -35,12 +38,34 @@ pub(crate) struct Frame {
     pub(crate) entries: Vec<Entry>,
 }
 
+/// Names that were met, so that each is copied once. There are few of them.
+#[derive(Default)]
+pub(crate) struct Kinds([Option<Kind>; Kinds::PLACES]);
+
+impl Kinds {
+    const PLACES: usize = 32;
+
+    fn of(&mut self, name: &str) -> Kind {
+        let bytes = name.as_bytes();
+        // Any mixture will do: two names in one place only cost a copy.
+        let mixed = bytes.len() * 7
+            + usize::from(bytes[bytes.len() - 1]) * 5
+            + usize::from(bytes[bytes.len() / 2]);
+        let place = &mut self.0[mixed % Self::PLACES];
+        match place {
+            Some(kind) if kind == name => kind.clone(),
+            Some(_) | None => place.insert(name.into()).clone(),
+        }
+    }
+}
+
 /// Where one event stands in its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) stream: StreamId,
     pub(crate) version: u64,
-    at: u32,
+    /// Offset of its header.
+    pub(crate) at: u32,
 }
 
 impl Frame {
@@ -51,6 +76,11 @@ impl Frame {
 
     /// The event at a position that lies in this frame. Its payload is a slice of the frame.
     pub(crate) fn event(&self, position: u64) -> RecordedEvent {
+        self.event_with(position, &mut Kinds::default())
+    }
+
+    /// As [`Frame::event`], one of many: names that were met before are not copied again.
+    pub(crate) fn event_with(&self, position: u64, kinds: &mut Kinds) -> RecordedEvent {
         let entry = &self.entries[(position - self.first) as usize];
         let at = entry.at as usize;
         let head = &self.bytes[at..at + EVENT_HEADER_LEN];
@@ -63,11 +93,19 @@ impl Frame {
             stream_version: entry.version,
             recorded_at_micros: self.recorded_at_micros,
             id: Uuid::from_bytes(bytes_at(head, 0)),
-            kind: self.kind(entry).into(),
+            kind: kinds.of(self.kind(entry)),
             schema_version: u16::from_le_bytes(bytes_at(head, 16)),
             metadata: self.bytes.slice(metadata_at..data_at),
             data: self.bytes.slice(data_at..data_at + u32_at(head, 24) as usize),
         }
+    }
+
+    /// Where the bytes of the event at a position stand in this frame.
+    pub(crate) fn range(&self, position: u64) -> Range<usize> {
+        let at = self.entries[(position - self.first) as usize].at as usize;
+        let len =
+            event_len(&self.bytes[at..]).expect("lengths were checked when it was taken apart");
+        at..at + len
     }
 
     /// Whether the event at a position of this frame is wanted.
@@ -76,7 +114,7 @@ impl Frame {
         filter.wants_named(&entry.stream, self.kind(entry))
     }
 
-    fn kind(&self, entry: &Entry) -> &str {
+    pub(crate) fn kind(&self, entry: &Entry) -> &str {
         let at = entry.at as usize;
         let kind = &self.bytes[at + EVENT_HEADER_LEN..][..self.bytes[at + 18] as usize];
         std::str::from_utf8(kind).expect("names were checked when the frame was taken apart")
@@ -104,6 +142,40 @@ impl Frame {
             entries,
         })
     }
+}
+
+/// How long the event is that `bytes` begin with, from its header to the end of its data.
+fn event_len(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.get(..EVENT_HEADER_LEN)?;
+    let names = EVENT_HEADER_LEN + usize::from(head[18]);
+    names.checked_add(u32_at(head, 20) as usize)?.checked_add(u32_at(head, 24) as usize)
+}
+
+/// Takes the bytes of one event apart, which were checked to be what was written; `None` when they
+/// are not the bytes of just one event.
+pub(crate) fn single_event(
+    bytes: &Bytes,
+    position: u64,
+    stream: &StreamId,
+    stream_version: u64,
+    recorded_at_micros: i64,
+) -> Option<RecordedEvent> {
+    if event_len(bytes)? != bytes.len() {
+        return None;
+    }
+    let metadata_at = EVENT_HEADER_LEN + usize::from(bytes[18]);
+    let data_at = metadata_at + u32_at(bytes, 20) as usize;
+    Some(RecordedEvent {
+        position: Position(position),
+        stream: stream.clone(),
+        stream_version,
+        recorded_at_micros,
+        id: Uuid::from_bytes(bytes_at(bytes, 0)),
+        kind: ascii(&bytes[EVENT_HEADER_LEN..metadata_at])?.into(),
+        schema_version: u16::from_le_bytes(bytes_at(bytes, 16)),
+        metadata: bytes.slice(metadata_at..data_at),
+        data: bytes.slice(data_at..),
+    })
 }
 
 /// Walks the body with every length checked against what is there.
@@ -160,135 +232,102 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// How many bytes an append takes in a frame's body.
-pub(crate) fn encoded_len(batches: &[StreamAppend]) -> usize {
-    let batch = |batch: &StreamAppend| {
-        let events: usize = batch
-            .events
-            .iter()
-            .map(|e| EVENT_HEADER_LEN + e.kind.len() + e.metadata.len() + e.data.len())
-            .sum();
-        BATCH_HEADER_LEN + batch.stream.as_str().len() + events
-    };
-    APPEND_HEADER_LEN + batches.iter().map(batch).sum::<usize>()
-}
-
 /// How many bytes a frame with so long a body takes.
 pub(crate) fn frame_len(body_len: usize) -> usize {
     FRAME_HEADER_LEN + body_len + TRAILER_LEN
 }
 
-/// A frame that is being filled.
+/// A frame that is being filled: the appends as they come, copied together when all are there.
+#[derive(Default)]
 pub(crate) struct FrameBuilder {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-    appends: u32,
+    appends: Vec<Encoded>,
+    body_len: usize,
+    events: usize,
 }
 
 impl FrameBuilder {
-    pub(crate) fn new(capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity.max(FRAME_HEADER_LEN));
-        bytes.resize(FRAME_HEADER_LEN, 0);
-        Self { bytes, entries: Vec::new(), appends: 0 }
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
-        self.appends == 0
+        self.appends.is_empty()
     }
 
-    /// Events so far.
-    pub(crate) fn events(&self) -> usize {
-        self.entries.len()
+    pub(crate) fn appends(&self) -> &[Encoded] {
+        &self.appends
     }
 
-    /// What the frame comes to as it is.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + TRAILER_LEN
+    /// What the frame's body comes to as it is.
+    pub(crate) fn body_len(&self) -> usize {
+        self.body_len
     }
 
-    /// Adds a whole append whose batches start at these versions.
-    pub(crate) fn push(&mut self, batches: &[StreamAppend], first_versions: &[u64]) {
-        let append_at = self.bytes.len();
-        self.bytes.extend_from_slice(&(batches.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(&[0; 4]);
-        for (batch, first_version) in batches.iter().zip(first_versions) {
-            let name = batch.stream.as_str();
-            self.bytes.extend_from_slice(&first_version.to_le_bytes());
-            self.bytes.extend_from_slice(&(batch.events.len() as u32).to_le_bytes());
-            self.bytes.extend_from_slice(&[name.len() as u8, 0, 0, 0]);
-            self.bytes.extend_from_slice(name.as_bytes());
-            for (i, event) in batch.events.iter().enumerate() {
-                self.entries.push(Entry {
-                    stream: batch.stream.clone(),
-                    version: first_version + i as u64,
-                    at: self.bytes.len() as u32,
-                });
-                let mut head = [0; EVENT_HEADER_LEN];
-                put(&mut head, 0, event.id.as_bytes());
-                put(&mut head, 16, &event.schema_version.to_le_bytes());
-                head[18] = event.kind.len() as u8;
-                put(&mut head, 20, &(event.metadata.len() as u32).to_le_bytes());
-                put(&mut head, 24, &(event.data.len() as u32).to_le_bytes());
-                self.bytes.extend_from_slice(&head);
-                self.bytes.extend_from_slice(event.kind.as_bytes());
-                self.bytes.extend_from_slice(&event.metadata);
-                self.bytes.extend_from_slice(&event.data);
-            }
-        }
-        let len = (self.bytes.len() - append_at - APPEND_HEADER_LEN) as u32;
-        put(&mut self.bytes, append_at + 4, &len.to_le_bytes());
-        self.appends += 1;
+    /// Adds an append of which it is said where its batches start.
+    pub(crate) fn push(&mut self, append: Encoded) {
+        self.body_len += append.len();
+        self.events += append.events();
+        self.appends.push(append);
     }
 
-    /// Closes the frame at its place in the chain.
+    /// The appends again, in order; the builder is empty and as good as new.
+    pub(crate) fn drain(&mut self) -> std::vec::Drain<'_, Encoded> {
+        (self.body_len, self.events) = (0, 0);
+        self.appends.drain(..)
+    }
+
+    /// Closes the frame at its place in the chain. The appends stay, for their answers.
     pub(crate) fn finish(
-        mut self,
+        &mut self,
         seed: u32,
         previous_hash: u32,
         first: u64,
         recorded_at_micros: i64,
     ) -> Frame {
+        let len = frame_len(self.body_len);
         let header = FrameHeader {
             kind: FrameKind::Commit,
-            len: self.len() as u32,
+            len: len as u32,
             previous_hash,
             first_position: first,
             recorded_at_micros,
-            appends: self.appends,
-            events: self.entries.len() as u32,
+            appends: self.appends.len() as u32,
+            events: self.events as u32,
         };
-        header.encode(seed, &mut self.bytes);
-        let hash = finish(seed, &mut self.bytes);
-        Frame {
-            first,
-            recorded_at_micros,
-            hash,
-            previous_hash,
-            bytes: self.bytes.into(),
-            entries: self.entries,
+        let mut bytes = Vec::with_capacity(len);
+        bytes.resize(FRAME_HEADER_LEN, 0);
+        header.encode(seed, &mut bytes);
+        let mut entries = Vec::with_capacity(self.events);
+        for append in &mut self.appends {
+            append.move_entries(bytes.len(), &mut entries);
+            bytes.extend_from_slice(append.bytes());
         }
+        let hash = finish(seed, &mut bytes);
+        assert_eq!(bytes.len(), len, "what was promised is what is written");
+        Frame { first, recorded_at_micros, hash, previous_hash, bytes: bytes.into(), entries }
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
+    use std::hash::RandomState;
+
+    use super::super::format::put;
     use super::*;
     use crate::Expected;
     use crate::contract::{batch, event};
 
     fn sample() -> Frame {
-        let mut builder = FrameBuilder::new(0);
+        let mut builder = FrameBuilder::default();
         let mut one = batch("thing-1", Expected::Any, 2);
         one.events.push(event("odd kind", vec![0, 255, 10]));
         let appends =
             [vec![one, batch("thing-2", Expected::Any, 1)], vec![batch("x-1", Expected::Any, 1)]];
-        let mut body = 0;
-        for append in &appends {
-            builder.push(append, &[5, 0]);
-            body += encoded_len(append);
+        let key = RandomState::new();
+        for append in appends {
+            let mut append = Encoded::new(append, &key);
+            for start in [5, 0].into_iter().take(append.batches.len()) {
+                append.start_at(start);
+            }
+            builder.push(append);
         }
-        assert_eq!(builder.len(), frame_len(body), "what is promised is what is written");
         builder.finish(7, 8, 100, -3)
     }
 

@@ -70,7 +70,7 @@ impl Log {
     }
 
     /// Puts a frame at its place in the chain, without writing it.
-    pub(crate) fn finish(&self, frame: FrameBuilder) -> Frame {
+    pub(crate) fn finish(&self, frame: &mut FrameBuilder) -> Frame {
         let chain = &self.place.chain;
         let now = self.clock.now_micros().max(chain.recorded_at_micros);
         frame.finish(self.segment().header.hash, chain.hash, chain.next, now)
@@ -209,18 +209,9 @@ impl Log {
         let offset = self.place.offset;
         let end = offset + bytes.len() as u64;
         let file = Arc::clone(&self.segment().file);
-        let written = if self.dirty_until > end {
-            let mut bytes = bytes.to_vec();
-            bytes.resize((self.dirty_until - offset) as usize, 0);
-            file.write_at(&bytes, offset)
-        } else {
-            file.write_at(bytes, offset)
-        };
+        let written = self.clean(&*file, offset)?.and_then(|()| file.write_at(bytes, offset));
         match written {
-            Ok(()) => {
-                self.dirty_until = 0;
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             // Not all of it was written, so there is no whole frame, and nobody was answered.
             Err(e) if e.kind() == io::ErrorKind::StorageFull => {
                 self.dirty_until = self.dirty_until.max(end);
@@ -231,6 +222,21 @@ impl Log {
                 self.segment().name()
             ))),
         }
+    }
+
+    /// Takes away what a write that found no room has left at the end, durably, before the next frame
+    /// goes there. Else that one, torn over it, would not show the zeros by which a torn write is
+    /// known; or be whole with the disk full behind it, when the answer is that nothing was recorded.
+    fn clean(&mut self, file: &dyn DiskFile, offset: u64) -> Result<io::Result<()>, WriteError> {
+        let dirty = self.dirty_until.saturating_sub(offset) as usize;
+        if dirty > 0 {
+            if let Err(error) = file.write_at(&vec![0; dirty], offset) {
+                return Ok(Err(error));
+            }
+            self.sync()?;
+        }
+        self.dirty_until = 0;
+        Ok(Ok(()))
     }
 
     fn sync(&self) -> Result<(), WriteError> {

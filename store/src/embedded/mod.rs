@@ -4,21 +4,35 @@
 //! ```text
 //!   append ─► queue ─► writer thread ─► segment files        (writer, log, prepare)
 //!                          │ publish
-//!   reads  ◄─ view ◄───────┘                                 (index in memory, recent frames, disk)
-//!   open   ─► recovery ─► scan                               (walk all, cut the torn, refuse damage)
+//!   reads  ◄─ view ◄───────┘        (recent frames, live: in memory, archive: indexes on the disk)
+//!   open   ─► recovery ─► scan                (walk the end, cut the torn, refuse damage)
+//!   roll   ─► indexer ─► index                (a sealed segment leaves the memory)
 //! ```
 
+mod archive;
+mod backup;
+mod chunks;
 mod disk;
+mod encode;
+mod files;
 mod format;
 mod frame;
+mod group;
+mod index;
+mod indexer;
+mod inspect;
+mod live;
 mod log;
 mod options;
 mod prepare;
 mod queue;
 mod reader;
+mod reads;
 mod recovery;
+mod repair;
 mod scan;
 pub mod sim;
+mod stat;
 mod tail;
 mod twins;
 mod verify;
@@ -37,6 +51,7 @@ mod sync {
 #[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests;
 
+use std::hash::RandomState;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,26 +61,35 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+pub use backup::{BACKUP_FILE, BackupError, BackupProgress, BackupReport, backup};
 pub use disk::{Access, Disk, DiskFile, DiskLock, RealDisk};
 pub use options::{
-    DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, Lab, MOST_SEGMENT_BYTES, OpenError,
-    Options,
+    DEFAULT_INDEX_CACHE_BYTES, DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, Lab,
+    MOST_SEGMENT_BYTES, OpenError, OpenProgress, Options, Progress,
 };
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
+pub use repair::{CutPlan, Lost, LostStream, RepairError, Repaired, repair, repair_on};
 pub use scan::Damage;
-pub use verify::{VerifyProgress, VerifyReport, verify, verify_on};
+pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
+pub use verify::{VerifyOptions, VerifyProgress, VerifyReport, verify, verify_on, verify_with};
 
 use crate::{
     AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,
     StreamAppend, StreamId, limits,
 };
+use encode::Encoded;
+use group::Group;
 use queue::Producers;
 use view::{Trouble, View};
-use writer::{Order, QUEUE_APPENDS, Waiting, Writer, stopped};
+use writer::{Order, Writer, stopped};
 
 /// Where the segments are, under the data directory.
 pub const LOG_DIR: &str = "log";
+
+/// How many appends wait at most; who comes then waits for a place in the queue. As many again are in
+/// the writer's hands.
+const QUEUE_APPENDS: usize = 4096;
 
 /// The embedded store, open to write. One process at a time has it; others may read beside it with
 /// [`Reader`].
@@ -74,6 +98,8 @@ pub struct Embedded {
     head: watch::Receiver<Position>,
     /// Taken when the store is dropped, so that the writer sees the end.
     queue: Option<Producers<Order>>,
+    /// What streams' names are hashed with while they are in the writer's hands.
+    hash_key: RandomState,
     writer: Option<JoinHandle<()>>,
     closed: AtomicBool,
     disk: Arc<dyn Disk>,
@@ -107,7 +133,8 @@ impl Embedded {
 
     /// Opens the log in the directory that `disk` is.
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
-        let recovery::Opened { log, view, lock, recovery } = recovery::recover(&disk, &options)?;
+        let recovery::Opened { log, view, indexer, lock, recovery } =
+            recovery::recover(&disk, &options)?;
         let store_id = log.place.store_id.expect("an open log has an id");
         let (told, head) = watch::channel(Position(view.visible()));
         let (queue, orders) = queue::queue(QUEUE_APPENDS, options.lab.twins);
@@ -117,12 +144,16 @@ impl Embedded {
             head: told,
             queue: orders,
             segment_bytes: options.segment_bytes(),
+            group: Group::default(),
+            twins: options.lab.twins,
+            indexer,
             lock,
         };
         let thread = std::thread::Builder::new().name("holdfast-writer".into());
         let writer = Some(thread.spawn(move || writer.run())?);
         let (queue, closed) = (Some(queue), AtomicBool::new(false));
-        Ok(Self { view, head, queue, writer, closed, disk, store_id, recovery })
+        let hash_key = RandomState::new();
+        Ok(Self { view, head, queue, hash_key, writer, closed, disk, store_id, recovery })
     }
 
     /// What was found at opening.
@@ -133,6 +164,11 @@ impl Embedded {
     /// What the store is and holds.
     pub fn info(&self) -> StoreInfo {
         info(self.store_id, &self.view, &*self.disk)
+    }
+
+    /// Where an event stands on the disk: the file name of its segment, the offset of its frame.
+    pub fn locate(&self, position: Position) -> Option<(String, u64)> {
+        self.view.locate(position.0)
     }
 
     /// Why nothing will be appended any more before the log is opened again: a write or a sync has
@@ -192,15 +228,7 @@ impl EventStore for Embedded {
         let Some(queue) = &self.queue else {
             return Err(stopped(&self.view));
         };
-        let encoded_len = frame::encoded_len(&batches);
-        let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { batches, encoded_len, answer };
-        if queue.push(Order::Append(waiting)).await.is_err() {
-            return Err(stopped(&self.view));
-        }
-        // No answer: the writer ended in a panic, and nobody knows how far it came.
-        let gone = || AppendError::Unknown("the writer ended without an answer".to_owned());
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        writer::append(queue, &self.view, Encoded::new(batches, &self.hash_key)).await
     }
 
     async fn read_stream(

@@ -12,7 +12,7 @@ use super::OpenError;
 use super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::format::{
     BadHeader, FRAME_HEADER_LEN, FrameHeader, FrameKind, HEADER_LEN, SEAL_LEN, SegmentHeader,
-    check_trailer, segment_name, segment_number, u64_at,
+    check_trailer, segment_name, segment_number, u32_at, u64_at,
 };
 use super::frame::Frame;
 use super::twins::{Twin, Twins};
@@ -133,7 +133,7 @@ impl Place {
     }
 
     /// Goes to the end of a segment whose seal is known.
-    fn skip_to(&mut self, end: &SealedEnd) {
+    pub(crate) fn skip_to(&mut self, end: &SealedEnd) {
         let header = &self.segment.as_ref().expect("a segment is skipped when it has begun").header;
         self.offset = header.align(end.seal_at + SEAL_LEN as u64);
         self.last_frame = Some(end.seal_at);
@@ -166,6 +166,8 @@ pub(crate) enum Stop {
 pub(crate) struct SealedEnd {
     /// Where the seal stands.
     pub(crate) seal_at: u64,
+    /// The checksum of its header, which names the last frame.
+    pub(crate) header_hash: u32,
     /// Frames before it.
     pub(crate) frames: u64,
     /// What the next segment must say of itself; the hash is the seal's.
@@ -192,6 +194,7 @@ pub(crate) fn read_seal(segment: &Segment, seal_at: u64) -> io::Result<Option<Se
     }
     Ok(Some(SealedEnd {
         seal_at,
+        header_hash: u32_at(&bytes, FRAME_HEADER_LEN - 4),
         frames: u64_at(&bytes, FRAME_HEADER_LEN),
         chain: Chain { next, hash, recorded_at_micros: header.recorded_at_micros },
     }))
@@ -259,7 +262,7 @@ pub(crate) fn walk_segment(
 }
 
 /// Steps into the next segment; says where it cannot, that is: why the walk ends.
-fn next_segment(
+pub(crate) fn next_segment(
     disk: &dyn Disk,
     access: Access,
     place: &mut Place,

@@ -4,7 +4,9 @@
 use std::io;
 
 use super::disk::{Access, Disk, read_up_to};
-use super::format::{END_MARK, FrameHeader, HEADER_LEN, SECTOR, SegmentHeader, segment_name};
+use super::format::{
+    END_MARK, FrameHeader, HEADER_LEN, SECTOR, SegmentHeader, check_trailer, segment_name,
+};
 use super::scan::{Damage, Place, Segment};
 
 /// What stands behind the last whole frame of an unsealed segment.
@@ -39,14 +41,24 @@ pub(crate) fn judge_tail(segment: &Segment, from: u64) -> io::Result<Tail> {
             )));
         }
     }
+    if let Ok(header) = FrameHeader::decode(segment.header.hash, junk)
+        && let Some(frame) = junk.get(..header.len as usize)
+        && check_trailer(segment.header.hash, frame).is_ok()
+    {
+        // The walk saw it broken: the disk reads one way and then another.
+        return Ok(Tail::Damaged("it reads differently the second time".to_owned()));
+    }
     let end = from + junk.len() as u64;
-    // Where the header came through it says where the end would be. The mark itself may have been
-    // changed, but a mark that was never written is zeros.
-    let ended = match FrameHeader::decode(segment.header.hash, junk) {
-        Ok(header) => header.len as usize == junk.len(),
-        Err(_) => junk.ends_with(&END_MARK),
+    // Where the header came through it says where the end would be, whatever stands behind that. The
+    // mark itself may have been changed, but a mark that was not written to its end ends in a zero.
+    let (ended, frame) = match FrameHeader::decode(segment.header.hash, junk) {
+        Ok(header) => {
+            let frame = &bytes[..bytes.len().min(header.len as usize)];
+            (frame.last().is_some_and(|b| *b != 0), frame)
+        }
+        Err(_) => (junk.ends_with(&END_MARK), junk),
     };
-    if !ended || has_blank_sector(junk, from) {
+    if !ended || has_blank_sector(frame, from) {
         return Ok(Tail::Torn(end));
     }
     Ok(Tail::Damaged(

@@ -1,9 +1,24 @@
 //! Switches that take one protection away, so that tests can show what it protects from. Outside
 //! tests there is nothing to switch: every question is answered "no" when the code is compiled.
 
-/// A protection that can be missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Twin {
+/// Writes the list of all twins beside them, so that none can be left out of it.
+macro_rules! twins {
+    ($($(#[$doc:meta])* $twin:ident,)*) => {
+        /// A protection that can be missing.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Twin {
+            $($(#[$doc])* $twin,)*
+        }
+
+        #[cfg(test)]
+        impl Twin {
+            /// All of them, in order.
+            pub(crate) const ALL: &[Twin] = &[$(Twin::$twin,)*];
+        }
+    };
+}
+
+twins! {
     /// Appends are acknowledged before they are durable.
     AckBeforeSync,
     /// The hash of the frame before is not looked at.
@@ -16,14 +31,30 @@ pub(crate) enum Twin {
     SyncRetried,
     /// Torn bytes are left where they are.
     TailNotCut,
+    /// An index is used without asking whether it is of this segment.
+    StaleIndexTrusted,
+    /// The checksums of an index's pages are not looked at.
+    IndexChecksumIgnored,
+    /// An event that is read alone is not checked.
+    EventChecksumIgnored,
     /// Whatever does not read well is taken for a torn tail.
     DamageTakenForTail,
+    /// A repair cuts before what it cuts off is kept aside durably.
+    CutBeforeKeptAside,
+    /// A backup takes what is written and not yet durable.
+    BackupOfUnsynced,
+    /// A backup seals a segment before the next one has its name.
+    BackupSealedTooSoon,
     /// Of the producers who are called out of the queue's line only the first is woken.
     WakesOneProducer,
     /// A producer who gives up keeps the place that was promised to it.
     PlaceNotGivenBack,
     /// The writer goes to sleep without looking once more whether something waits.
     SleepsWithoutLooking,
+    /// Followers are told of a frame before readers see it.
+    HeadBeforeIndex,
+    /// An append is refused on account of what is not yet durable.
+    RefusalBeforeDurable,
 }
 
 /// Which protections are missing.

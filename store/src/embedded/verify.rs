@@ -1,7 +1,15 @@
 //! Walking every frame of a log and telling the first that is not what was written. Works beside a
 //! running server, and on a copy.
+//!
+//! ```text
+//!   sealed segments: in parallel, each alone (bulk) ──► put together in order (streams)
+//!   the rest, and everything from where something does not fit: step by step, from there
+//! ```
 
-use std::collections::HashMap;
+mod bulk;
+mod streams;
+
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +17,16 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::disk::{Access, Disk, RealDisk};
-use super::frame::Frame;
+use super::inspect::segment_numbers;
 use super::scan::{Damage, Met, Place, Stop, check_names, walk};
 use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
-use crate::{Position, StreamId};
+use crate::Position;
+pub(crate) use streams::NextVersions;
 
 /// A writer takes microseconds to finish a write that was met half way.
-const SETTLE: Duration = Duration::from_millis(20);
+pub(crate) const SETTLE: Duration = Duration::from_millis(20);
 
 /// How far a verification has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,31 +62,90 @@ pub struct VerifyReport {
     pub offence: Option<Damage>,
 }
 
-/// Verifies the log in `log/` under the data directory. Waits for the disk.
+/// How a log is verified.
+#[derive(Clone, Debug)]
+pub struct VerifyOptions {
+    /// How many segments are walked at the same time; 0 takes as many as the machine has threads.
+    pub threads: usize,
+    /// How long a running writer may take to finish a write that was met half way.
+    pub settle: Duration,
+}
+
+impl Default for VerifyOptions {
+    fn default() -> Self {
+        Self { threads: 0, settle: SETTLE }
+    }
+}
+
+/// Verifies the log in `log/` under the data directory, with all threads. Waits for the disk.
 pub fn verify(
     data_dir: impl AsRef<Path>,
     progress: &mut dyn FnMut(VerifyProgress),
 ) -> Result<VerifyReport, OpenError> {
-    verify_on(Arc::new(RealDisk::new(data_dir.as_ref().join(LOG_DIR))), SETTLE, progress)
+    let disk = Arc::new(RealDisk::new(data_dir.as_ref().join(LOG_DIR)));
+    verify_with(disk, &VerifyOptions::default(), progress)
 }
 
-/// Verifies the log in the directory that `disk` is. `settle` is how long a running writer may take
-/// to finish a write that was met half way.
+/// Verifies the log in the directory that `disk` is, with one thread. `settle` is how long a running
+/// writer may take to finish a write that was met half way.
 pub fn verify_on(
     disk: Arc<dyn Disk>,
     settle: Duration,
     progress: &mut dyn FnMut(VerifyProgress),
 ) -> Result<VerifyReport, OpenError> {
+    verify_with(disk, &VerifyOptions { threads: 1, settle }, progress)
+}
+
+/// Verifies the log in the directory that `disk` is.
+pub fn verify_with(
+    disk: Arc<dyn Disk>,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<VerifyReport, OpenError> {
+    Ok(survey(&disk, options, progress)?.report)
+}
+
+/// A verification, and where it came to.
+pub(crate) struct Survey {
+    pub(crate) report: VerifyReport,
+    /// Behind the last frame that is whole and at its place.
+    pub(crate) place: Place,
+    /// What streams go on with there.
+    pub(crate) streams: NextVersions,
+}
+
+/// Walks the whole log: in parallel as far as all is well, from there on step by step.
+pub(crate) fn survey(
+    disk: &Arc<dyn Disk>,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<Survey, OpenError> {
     let listed = match disk.list() {
         Ok(listed) => listed,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::NoLog),
         Err(e) => return Err(e.into()),
     };
-    let bytes_total = total(&*disk, &listed)?;
-    let mut report = VerifyReport::default();
-    let mut streams = HashMap::new();
+    let bytes_total = total(&**disk, &listed)?;
+    let mut streams = NextVersions::new();
     let mut place = Place::start();
-    let mut behind = 0;
+    let last = segment_numbers(&listed).last().copied().unwrap_or(0);
+    let threads = match options.threads {
+        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+        some => some,
+    };
+    let mut tell = |bytes: u64, events| {
+        progress(VerifyProgress { bytes_total, bytes_done: bytes.min(bytes_total), events });
+    };
+    let threads = threads.min(usize::try_from(last).unwrap_or(usize::MAX));
+    let counts = bulk::advance(disk, threads, last, &mut place, &mut streams, &mut tell)?;
+    let mut report = VerifyReport {
+        segments: counts.segments,
+        frames: counts.frames,
+        events: counts.events,
+        bytes: counts.bytes,
+        ..VerifyReport::default()
+    };
+    let mut behind = bytes_total;
     let mut visit = |met: Met<'_>| {
         match met {
             Met::Segment(segment) => {
@@ -85,8 +153,7 @@ pub fn verify_on(
                 behind = (segment.header.number - 1) * segment.header.segment_bytes;
             }
             Met::Frame(segment, offset, frame) => {
-                check_versions(&mut streams, &frame)
-                    .map_err(|what| segment.damage(offset, frame.first, what))?;
+                streams.see(&frame).map_err(|what| segment.damage(offset, frame.first, what))?;
                 report.frames += 1;
                 report.events += frame.entries.len() as u64;
                 report.bytes += frame.bytes.len() as u64;
@@ -97,8 +164,8 @@ pub fn verify_on(
         Ok(())
     };
     let found = loop {
-        let end = match walk(&*disk, Access::Read, &mut place, Twins::default(), &mut visit) {
-            Ok(stop) => judge(&*disk, &place, &stop)?,
+        let end = match walk(&**disk, Access::Read, &mut place, Twins::default(), &mut visit) {
+            Ok(stop) => judge(&**disk, &place, &stop)?,
             Err(OpenError::Damaged(damage)) => break End::Damaged(damage),
             Err(other) => return Err(other),
         };
@@ -107,36 +174,43 @@ pub fn verify_on(
         }
         // A writer beside us may be just about to finish this write.
         let before = place.offset;
-        std::thread::sleep(settle);
-        match walk(&*disk, Access::Read, &mut place, Twins::default(), &mut visit) {
-            Ok(stop) if place.offset == before => break judge(&*disk, &place, &stop)?,
+        std::thread::sleep(options.settle);
+        match walk(&**disk, Access::Read, &mut place, Twins::default(), &mut visit) {
+            Ok(stop) if place.offset == before => break judge(&**disk, &place, &stop)?,
             Ok(_) => {}
             Err(OpenError::Damaged(damage)) => break End::Damaged(damage),
             Err(other) => return Err(other),
         }
     };
+    let mut head = place.chain.next - 1;
     match found {
         End::Clean => report.offence = check_names(&listed, &place).err(),
         End::Torn(segment) => report.torn = Some((segment, place.offset)),
-        End::Damaged(damage) => report.offence = Some(damage),
+        End::Damaged(damage) => {
+            // A frame that is whole, but not what should stand there, is behind the head.
+            head = head.min(damage.position.0 - 1);
+            report.offence = Some(damage);
+        }
     }
     if report.segments == 0 && report.offence.is_none() {
         return Err(OpenError::NoLog);
     }
     report.store_id = place.store_id;
-    report.streams = streams.len() as u64;
-    report.head = Position(place.chain.next - 1);
+    report.streams = streams.len();
+    report.head = Position(head);
+    place.chain.next = head + 1;
     progress(VerifyProgress { bytes_total, bytes_done: bytes_total, events: report.events });
-    Ok(report)
+    Ok(Survey { report, place, streams })
 }
 
-enum End {
+/// What stands where a walk has ended.
+pub(crate) enum End {
     Clean,
     Torn(String),
     Damaged(Damage),
 }
 
-fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, OpenError> {
+pub(crate) fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, OpenError> {
     let Some(segment) = &place.segment else {
         return Ok(End::Clean);
     };
@@ -152,20 +226,6 @@ fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, OpenError> 
         Tail::Torn(_) => End::Torn(segment.name()),
         Tail::Damaged(what) => End::Damaged(segment.damage(place.offset, place.chain.next, what)),
     })
-}
-
-fn check_versions(streams: &mut HashMap<StreamId, u64>, frame: &Frame) -> Result<(), &'static str> {
-    for entry in &frame.entries {
-        let next = match streams.get_mut(&entry.stream) {
-            Some(next) => next,
-            None => streams.entry(entry.stream.clone()).or_default(),
-        };
-        if *next != entry.version {
-            return Err("a stream does not go on at its next version");
-        }
-        *next += 1;
-    }
-    Ok(())
 }
 
 fn total(disk: &dyn Disk, listed: &[String]) -> std::io::Result<u64> {

@@ -8,23 +8,19 @@
 //!   append ─┘            (thread)    └─► frame ─► write ─► sync ─► publish ─► answers
 //! ```
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::disk::DiskLock;
-use super::frame::{FrameBuilder, frame_len};
+use super::encode::Encoded;
+use super::frame::frame_len;
+use super::group::{Answer, Answered, Group, Waiting};
+use super::indexer::Indexer;
 use super::log::{Log, WriteError};
-use super::queue::Consumer;
+use super::queue::{Consumer, Producers};
 use super::sync::{oneshot, watch};
+use super::twins::{Twin, Twins};
 use super::view::{Trouble, View};
-use crate::{AppendError, Appended, Position, StreamAppend, StreamId};
-
-/// How many appends wait at most; who comes then waits for a place in the queue.
-pub(crate) const QUEUE_APPENDS: usize = 4096;
-/// How many bytes one frame takes, unless a single append is longer.
-const GROUP_BYTES: usize = 1 << 20;
-/// How many appends one frame takes.
-const GROUP_APPENDS: usize = 1024;
+use crate::{AppendError, Appended, Position, ReadError};
 
 /// What the writer is asked.
 pub(crate) enum Order {
@@ -33,41 +29,18 @@ pub(crate) enum Order {
     Close(oneshot::Sender<()>),
 }
 
-/// An append that waits for its answer.
-pub(crate) struct Waiting {
-    pub(crate) batches: Vec<StreamAppend>,
-    /// What it takes in a frame's body.
-    pub(crate) encoded_len: usize,
-    pub(crate) answer: Answer,
-}
-
-type Answer = oneshot::Sender<Result<Appended, AppendError>>;
-
 pub(crate) struct Writer {
     pub(crate) log: Log,
     pub(crate) view: Arc<View>,
     pub(crate) head: watch::Sender<Position>,
     pub(crate) queue: Consumer<Order>,
     pub(crate) segment_bytes: u64,
+    /// Empty between two frames.
+    pub(crate) group: Group,
+    pub(crate) twins: Twins,
+    pub(crate) indexer: Indexer,
     /// Let go last.
     pub(crate) lock: DiskLock,
-}
-
-/// A frame on its way, and who waits for it.
-struct Group {
-    frame: FrameBuilder,
-    taken: Vec<Taken>,
-    /// Streams that this frame changes, with the version that comes next.
-    next_versions: HashMap<StreamId, u64>,
-    /// Refused because of what stands in this same frame: told when that is durable.
-    refused: Vec<(Answer, AppendError)>,
-}
-
-struct Taken {
-    answer: Answer,
-    first_event: usize,
-    events: usize,
-    stream_versions: Vec<u64>,
 }
 
 impl Writer {
@@ -80,12 +53,14 @@ impl Writer {
                 None => break None,
             }
         };
-        let Self { log, view, head, mut queue, lock, .. } = self;
+        let Self { log, view, head, mut queue, indexer, lock, .. } = self;
         view.close();
         queue.close();
         while let Some(order) = queue.recv() {
             match order {
-                Order::Append(waiting) => answer(waiting.answer, Err(stopped(&view))),
+                Order::Append(Waiting { append, answer }) => {
+                    answer.give(Err(stopped(&view)), Some(append));
+                }
                 Order::Close(closed) => {
                     let _ = closed.send(());
                 }
@@ -94,6 +69,7 @@ impl Writer {
         // In this order: nothing goes on in the directory when the lock is let go, and whoever waits
         // for the end finds it free.
         drop(log);
+        drop(indexer);
         drop(lock);
         drop(head);
         if let Some(closed) = closed {
@@ -103,12 +79,7 @@ impl Writer {
 
     /// Serves `first` and what waits behind it with one frame; what does not fit goes back.
     fn serve(&mut self, first: Waiting) {
-        let mut group = Group {
-            frame: FrameBuilder::new(frame_len(first.encoded_len)),
-            taken: Vec::new(),
-            next_versions: HashMap::new(),
-            refused: Vec::new(),
-        };
+        let mut group = std::mem::take(&mut self.group);
         let mut waiting = first;
         loop {
             if let Some(rest) = self.take(&mut group, waiting) {
@@ -124,71 +95,80 @@ impl Writer {
                 None => break,
             }
         }
-        self.commit(group);
+        self.commit(&mut group);
+        group.clear();
+        self.group = group;
     }
 
     /// Puts an append into the group, or answers it, or gives it back for the next frame.
-    fn take(&mut self, group: &mut Group, waiting: Waiting) -> Option<Waiting> {
-        // Asked for each: the one before may have stopped the store.
-        if let Some(Trouble::Stopped(reason)) = self.view.trouble() {
-            answer(waiting.answer, Err(AppendError::Stopped(reason)));
+    fn take(&mut self, group: &mut Group, mut waiting: Waiting) -> Option<Waiting> {
+        // Asked until something is in the frame: beginning a segment may have stopped the store.
+        if group.frame.is_empty()
+            && let Some(Trouble::Stopped(reason)) = self.view.trouble()
+        {
+            waiting.answer.give(Err(AppendError::Stopped(reason)), Some(waiting.append));
             return None;
         }
-        let first_versions = match self.judge(group, &waiting.batches) {
-            Ok(first_versions) => first_versions,
-            Err((refusal, hinges_on_group)) => {
-                if hinges_on_group {
-                    group.refused.push((waiting.answer, refusal));
-                } else {
-                    answer(waiting.answer, Err(refusal));
-                }
+        if let Err((refusal, hinges_on_group)) = self.judge(group, &mut waiting.append) {
+            if hinges_on_group && !self.twins.on(Twin::RefusalBeforeDurable) {
+                group.refused.push((waiting.answer, refusal));
+            } else {
+                waiting.answer.give(Err(refusal), Some(waiting.append));
+            }
+            return None;
+        }
+        let body_len = group.frame.body_len() + waiting.append.len();
+        if frame_len(body_len) > self.log.room() {
+            if !group.frame.is_empty() {
+                return Some(waiting);
+            }
+            if let Err(refusal) = self.make_room(body_len) {
+                waiting.answer.give(Err(refusal), Some(waiting.append));
                 return None;
             }
-        };
-        let len = group.frame.len() + waiting.encoded_len;
-        if group.frame.is_empty() {
-            if len > self.log.room()
-                && let Err(refusal) = self.make_room(waiting.encoded_len)
-            {
-                answer(waiting.answer, Err(refusal));
-                return None;
-            }
-        } else if len > GROUP_BYTES || len > self.log.room() || group.taken.len() == GROUP_APPENDS {
+        } else if !group.frame.is_empty() && group.is_full(&waiting.append) {
             return Some(waiting);
         }
-        let first_event = group.frame.events();
-        group.frame.push(&waiting.batches, &first_versions);
-        let mut stream_versions = first_versions;
-        for (batch, version) in waiting.batches.into_iter().zip(&mut stream_versions) {
-            let next = *version + batch.events.len() as u64;
-            group.next_versions.insert(batch.stream, next);
-            *version = next - 1;
-        }
-        let events = group.frame.events() - first_event;
-        group.taken.push(Taken { answer: waiting.answer, first_event, events, stream_versions });
+        group.push(waiting);
         None
     }
 
-    /// Compares what is expected with what is there; the version at which each batch starts.
-    fn judge(
-        &self,
-        group: &Group,
-        batches: &[StreamAppend],
-    ) -> Result<Vec<u64>, (AppendError, bool)> {
-        let mut first_versions = Vec::with_capacity(batches.len());
-        for StreamAppend { stream, expected, .. } in batches {
-            let pending = group.next_versions.get(stream).map(|next| next - 1);
-            let actual = pending.or_else(|| self.view.version(stream));
-            if !expected.holds(actual) {
-                let (stream, expected) = (stream.clone(), *expected);
+    /// Compares what is expected with what is there, and says at which version each batch starts. A
+    /// refusal comes with whether it hinges on what stands in the group.
+    fn judge(&self, group: &Group, append: &mut Encoded) -> Result<(), (AppendError, bool)> {
+        append.start_anew();
+        for at in 0..append.batches.len() {
+            let batch = &append.batches[at];
+            let actual = match group.version(batch) {
+                Some(version) => Some(version),
+                None => self
+                    .view
+                    .version(&batch.stream)
+                    .map_err(|error| (self.unread(&error), false))?,
+            };
+            if !batch.expected.holds(actual) {
+                let (stream, expected) = (batch.stream.clone(), batch.expected);
                 // The stream may have moved within this group, and another guard of this append too:
                 // whatever was not yet durable must not be told.
-                let hinges = batches.iter().any(|b| group.next_versions.contains_key(&b.stream));
+                let hinges = append.batches.iter().any(|batch| group.version(batch).is_some());
                 return Err((AppendError::Conflict { stream, expected, actual }, hinges));
             }
-            first_versions.push(actual.map_or(0, |version| version + 1));
+            append.start_at(actual.map_or(0, |version| version + 1));
         }
-        Ok(first_versions)
+        Ok(())
+    }
+
+    /// What a stream holds cannot be read, so nobody can say whether the append is right.
+    fn unread(&self, error: &ReadError) -> AppendError {
+        match error {
+            ReadError::Damaged { .. } => {
+                self.view.stop(error.to_string());
+                stopped(&self.view)
+            }
+            ReadError::Io(_) | ReadError::Closed => AppendError::Stopped(format!(
+                "the stream's version cannot be read ({error}); nothing was recorded, try again"
+            )),
+        }
     }
 
     /// Rolls to the next segment.
@@ -202,6 +182,7 @@ impl Writer {
             Ok(segment) => {
                 self.view.set_no_room(None);
                 self.view.add_segment(segment);
+                self.indexer.wake();
                 Ok(())
             }
             Err(WriteError::Full) => {
@@ -216,37 +197,40 @@ impl Writer {
     }
 
     /// Writes the group's frame, shows it, answers.
-    fn commit(&mut self, group: Group) {
-        let Group { frame, taken, refused, .. } = group;
-        if frame.is_empty() {
+    fn commit(&mut self, group: &mut Group) {
+        if group.frame.is_empty() {
             return;
         }
-        let frame = Arc::new(self.log.finish(frame));
+        let frame = Arc::new(self.log.finish(&mut group.frame));
         let offset = match self.log.write(&frame) {
             Ok(offset) => offset,
-            Err(error) => return self.refuse_all(taken, refused, error),
+            Err(error) => return self.refuse_all(group, error),
         };
         self.view.set_full(false);
+        // Whoever hears of the new head finds it.
+        if self.twins.on(Twin::HeadBeforeIndex) {
+            self.head.send_replace(Position(frame.last()));
+        }
         self.view.add(offset, &frame, true).expect("versions were counted from what is shown");
         self.head.send_replace(Position(frame.last()));
-        for Taken { answer: to, first_event, events, stream_versions } in taken {
-            let first = frame.first + first_event as u64;
-            answer(
-                to,
-                Ok(Appended {
-                    first: Position(first),
-                    last: Position(first + events as u64 - 1),
-                    recorded_at_micros: frame.recorded_at_micros,
-                    stream_versions,
-                }),
-            );
+        let mut next = frame.first;
+        for (answer, mut append) in group.answers.drain(..).zip(group.frame.drain()) {
+            let first = next;
+            next += append.events() as u64;
+            let appended = Appended {
+                first: Position(first),
+                last: Position(next - 1),
+                recorded_at_micros: frame.recorded_at_micros,
+                stream_versions: append.take_last_versions(),
+            };
+            answer.give(Ok(appended), Some(append));
         }
-        for (to, refusal) in refused {
-            answer(to, Err(refusal));
+        for (answer, refusal) in group.refused.drain(..) {
+            answer.give(Err(refusal), None);
         }
     }
 
-    fn refuse_all(&self, taken: Vec<Taken>, refused: Vec<(Answer, AppendError)>, why: WriteError) {
+    fn refuse_all(&self, group: &mut Group, why: WriteError) {
         let (outcome, later) = match why {
             WriteError::Full => {
                 self.view.set_full(true);
@@ -257,18 +241,31 @@ impl Writer {
                 (AppendError::Unknown(reason), stopped(&self.view))
             }
         };
-        for Taken { answer: to, .. } in taken {
-            answer(to, Err(outcome.clone()));
+        for (answer, append) in group.answers.drain(..).zip(group.frame.drain()) {
+            answer.give(Err(outcome.clone()), Some(append));
         }
-        for (to, _) in refused {
-            answer(to, Err(later.clone()));
+        for (answer, _) in group.refused.drain(..) {
+            answer.give(Err(later.clone()), None);
         }
     }
 }
 
-/// Whoever no longer waits is not told.
-fn answer(to: Answer, result: Result<Appended, AppendError>) {
-    let _ = to.send(result);
+/// Asks the writer for an append, and waits for the answer.
+pub(crate) async fn append(
+    queue: &Producers<Order>,
+    view: &View,
+    append: Encoded,
+) -> Result<Appended, AppendError> {
+    let (answer, answered) = oneshot::channel();
+    let waiting = Waiting { append, answer: Answer(answer) };
+    if queue.push(Order::Append(waiting)).await.is_err() {
+        return Err(stopped(view));
+    }
+    match answered.await {
+        Ok(Answered { outcome, .. }) => outcome,
+        // The writer ended in a panic, and nobody knows how far it came.
+        Err(_) => Err(AppendError::Unknown("the writer ended without an answer".to_owned())),
+    }
 }
 
 pub(crate) fn stopped(view: &View) -> AppendError {

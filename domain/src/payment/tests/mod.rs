@@ -127,7 +127,7 @@ pub(super) fn short(decided: &Result<Vec<Event>, Refusal>) -> String {
     }
 }
 
-fn word_of(value: impl serde::Serialize) -> String {
+fn word_of(value: impl Serialize) -> String {
     let word = serde_json::to_value(value).expect("a word");
     word.as_str().expect("an enum's name").to_owned()
 }

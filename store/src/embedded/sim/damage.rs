@@ -1,0 +1,56 @@
+//! Damage to a simulated disk at rest: bytes change, blocks come back or stand where others should,
+//! files go. All of it is durable, and behind the back of whoever has the disk open.
+
+use super::SimDisk;
+use super::contents::overwrite;
+
+impl SimDisk {
+    /// Flips one bit. False where the file is too short, or not there.
+    pub fn flip(&self, name: &str, offset: u64, bit: u8) -> bool {
+        match self.contents(name).and_then(|bytes| bytes.get(offset as usize).copied()) {
+            Some(byte) => {
+                self.scribble(name, offset, &[byte ^ (1 << (bit % 8))]);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Cuts a file short.
+    pub fn truncate(&self, name: &str, len_bytes: u64) {
+        let mut state = self.state();
+        if let Some(file) = state.names.seen.get(name).copied() {
+            state.files[file].cache.truncate(len_bytes as usize);
+            state.files[file].durable.truncate(len_bytes as usize);
+        }
+    }
+
+    /// Copies bytes of one file over those of another place, as far as both reach.
+    pub fn copy_over(&self, (from, from_at): (&str, u64), (to, to_at): (&str, u64), len: u64) {
+        let Some(source) = self.contents(from) else { return };
+        let room = self.contents(to).map_or(0, |bytes| bytes.len() as u64).saturating_sub(to_at);
+        let start = (from_at as usize).min(source.len());
+        let end = ((from_at + len.min(room)) as usize).min(source.len());
+        self.scribble(to, to_at, &source[start..end]);
+    }
+
+    /// How many older contents of blocks could come back.
+    pub fn older_blocks(&self) -> usize {
+        self.state().older.len()
+    }
+
+    /// Brings the n-th older content of a block back; gives the file's name and the offset.
+    pub fn bring_back(&self, n: usize) -> Option<(String, u64)> {
+        let mut state = self.state();
+        let (file, offset, bytes) = state.older.get(n).cloned()?;
+        let name = state.names.seen.iter().find(|(_, f)| **f == file)?.0.clone();
+        let there = &mut state.files[file];
+        let fits = offset as usize + bytes.len() <= there.durable.len();
+        if !fits || there.durable[offset as usize..][..bytes.len()] == bytes {
+            return None;
+        }
+        overwrite(&mut there.durable, offset, &bytes);
+        overwrite(&mut there.cache, offset, &bytes);
+        Some((name, offset))
+    }
+}

@@ -1,0 +1,150 @@
+//! Damage at rest, on a copy of what a life has left: told at the opening or at the read that touches
+//! it, or harmless; and what goes on after harmless damage is as good as before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::super::format::SECTOR;
+use super::super::super::sim::dice::Dice;
+use super::super::super::sim::{Leaves, SimDisk};
+use super::super::super::{Embedded, OpenError, verify_on};
+use super::ledger::Judged;
+use super::world::{END_IS_PROVEN, World, everything};
+use crate::{EventStore, Expected, NewEvent, ReadError, StreamAppend, StreamId};
+
+/// How many copies are damaged after one life.
+const COPIES: u64 = 3;
+
+/// Something that has happened to a disk at rest.
+struct Damage {
+    what: String,
+    /// It can take the end of the log away without a trace, as long as nothing proves it.
+    may_cut: bool,
+}
+
+/// Does something to a disk; `None` where there is nothing to do it to.
+fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
+    let names = disk.names();
+    let name = names.get(dice.roll(names.len() as u64) as usize)?.clone();
+    let other = dice.pick(&names).clone();
+    let bytes = disk.contents(&name)?;
+    // Mostly where something stands, also in the zeros behind it.
+    let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at as u64 + 1);
+    let reach = if dice.one_in(5) { bytes.len() as u64 } else { used };
+    let at = if reach > 4096 && !dice.one_in(4) {
+        4096 + dice.roll(reach - 4096)
+    } else {
+        dice.roll(reach)
+    };
+    let sector = at / SECTOR * SECTOR;
+    let mut may_cut = false;
+    let what = match dice.roll(12) {
+        0..=2 => {
+            let bit = dice.roll(8) as u8;
+            disk.flip(&name, at, bit)
+                .then(|| format!("bit {bit} of byte {at} of {name} has flipped"))?
+        }
+        3 => {
+            may_cut = true;
+            let len = (bytes.len() as u64 - sector).min(SECTOR);
+            disk.scribble(&name, sector, &vec![0; len as usize]);
+            format!("the sector at {sector} of {name} reads as zeros")
+        }
+        4 | 10 | 11 => {
+            may_cut = true;
+            let older = dice.roll(disk.older_blocks() as u64) as usize;
+            let (name, at) = disk.bring_back(older)?;
+            format!("older bytes at {at} of {name} are back")
+        }
+        5 => {
+            may_cut = true;
+            let sectors = disk.contents(&other)?.len() as u64 / SECTOR;
+            let (to, len) = (dice.roll(sectors) * SECTOR, SECTOR << dice.roll(4));
+            disk.copy_over((&name, sector), (&other, to), len);
+            format!("{len} bytes at {sector} of {name} stand at {to} of {other} too")
+        }
+        6 => {
+            disk.truncate(&name, at);
+            format!("{name} ends at {at}")
+        }
+        7 => {
+            // The only one there is: then the log is as good as new.
+            may_cut = true;
+            disk.lose(&name);
+            format!("{name} is gone")
+        }
+        8 => {
+            let strange = *dice.pick(&["0000000009.seg.new", "notes.txt", "x.seg", "core"]);
+            disk.put(strange, bytes);
+            format!("{strange} is there, a copy of {name}")
+        }
+        _ => {
+            // A name that recovery clears away takes the only segment with it.
+            may_cut = ![&name, &other].iter().all(|name| name.ends_with(".seg"));
+            let theirs = disk.contents(&other)?;
+            disk.put(&name, theirs);
+            disk.put(&other, bytes);
+            format!("{name} and {other} have changed places")
+        }
+    };
+    Some(Damage { what, may_cut: may_cut && !END_IS_PROVEN })
+}
+
+/// Damages some copies of the disk.
+pub(super) fn look(world: &mut World<'_>) -> Judged {
+    if world.betrayed() {
+        return Ok(());
+    }
+    // Behind a write that was cut short the last frame is proven by nothing either.
+    let copy = Arc::new(world.disk.after_power_cut(Leaves::Everything));
+    let torn = verify_on(copy, Duration::ZERO, &mut |_| {}).is_ok_and(|r| r.torn.is_some());
+    for _ in 0..COPIES {
+        let disk = world.disk.after_power_cut(Leaves::Everything);
+        let Some(Damage { what, may_cut }) = happens(&disk, &mut world.dice) else { continue };
+        if told(world, &disk, may_cut || (torn && !END_IS_PROVEN))
+            .map_err(|wrong| format!("{what}: {wrong}"))?
+        {
+            world.tally.told += 1;
+        } else {
+            world.tally.harmless += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Whether damage is told; `Err` when it is neither told nor harmless.
+fn told(world: &mut World<'_>, disk: &SimDisk, may_cut: bool) -> Judged<bool> {
+    let mut ledger = world.ledger.clone();
+    for life in 0..2 {
+        let store = match Embedded::open_on(Arc::new(disk.clone()), world.options()) {
+            Ok(store) => store,
+            Err(OpenError::Damaged(_) | OpenError::NewerFormat { .. }) => return Ok(true),
+            Err(other) => return Err(format!("told as something else: {other}")),
+        };
+        let all = match world.runtime.block_on(everything(&store)) {
+            Ok(all) => all,
+            Err(ReadError::Damaged { .. }) => return Ok(true),
+            Err(other) => return Err(format!("told as something else: {other}")),
+        };
+        if may_cut && life == 0 {
+            ledger.forgive(&all);
+        }
+        ledger.found(&all, false)?;
+        // What comes now stands behind it.
+        let stream = StreamId::new("after-1");
+        let event = NewEvent {
+            id: uuid::Uuid::from_u128(u128::from(world.dice.number())),
+            kind: "k.after".to_owned(),
+            schema_version: 1,
+            metadata: Vec::new().into(),
+            data: vec![b'!'; world.dice.roll(900) as usize].into(),
+        };
+        let append = vec![StreamAppend { stream, expected: Expected::Any, events: vec![event] }];
+        let attempt = ledger.attempt(&append);
+        match world.runtime.block_on(store.append(append)) {
+            Ok(answer) => ledger.acknowledged(attempt, &answer)?,
+            Err(error) => return Err(format!("harmless, but then: {error}")),
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,1 @@
+//! The table of seeds that have found something (`store/SEEDS.md`).
