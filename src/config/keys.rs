@@ -138,9 +138,6 @@ keys! {
     SNAPSHOT_EVERY "snapshots.every_events" count(0, u64::MAX >> 1), "1000",
         "After how many further events of a stream its state is kept, so that it loads fast; 0: never.";
 
-    SNAPSHOT_EVERY "snapshots.every_events" count(0, u64::MAX >> 1), "1000",
-        "After how many further events of a stream its state is kept, so that it loads fast; 0: never.";
-
     READY_LAG "ready.max_lag" count(1, u64::MAX >> 1), "10000",
         "Events that a consumer may lie behind before /health/ready says no.";
     READY_DEAD_LETTERS "ready.max_dead_letters" count(0, u64::MAX >> 1), "99",

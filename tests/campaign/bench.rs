@@ -137,8 +137,17 @@ pub(crate) fn judge_recovered(data: &Path, told: &Told) -> Result<Findings, Stri
         options.segment_bytes = 1 << 20;
         options
     };
-    let log =
-        Embedded::open(data, options).map_err(|error| format!("it does not open: {error}"))?;
+    let began = Instant::now();
+    let log = loop {
+        match Embedded::open(data, options.clone()) {
+            // Another test's child, between its fork and its exec, still has our lock file open.
+            Err(OpenError::InUse) if began.elapsed() < Duration::from_secs(5) => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(format!("it does not open: {error}")),
+            Ok(log) => break log,
+        }
+    };
     judged(&log, told)
 }
 
