@@ -416,7 +416,7 @@ impl Archive {
             let (run, behind) = rest.split_at(1 + close.count());
             rest = behind;
             // What an index says is no length to set memory aside for.
-            end = end.min(header.segment_bytes).max(start);
+            end = end.min(header.frames_end()).max(start);
             let bytes: Bytes = read_up_to(&*segment.file, start, (end - start) as usize)
                 .map_err(|e| {
                     let position = header.first_position + u64::from(first.position);
@@ -512,7 +512,7 @@ pub(crate) fn read_frames(plan: Plan, chained: bool) -> Result<Vec<Frame>, ReadE
         return Ok(Vec::new());
     };
     let start = u64::from(first.offset);
-    let end = (u64::from(last.offset) + u64::from(last.len)).min(segment.header.segment_bytes);
+    let end = (u64::from(last.offset) + u64::from(last.len)).min(segment.header.frames_end());
     let bytes: Bytes = read_up_to(&*segment.file, start, end.saturating_sub(start) as usize)
         .map_err(|e| {
             let (name, position) = (segment.name(), first.first);
@@ -528,7 +528,7 @@ pub(crate) fn read_frames(plan: Plan, chained: bool) -> Result<Vec<Frame>, ReadE
         let Some(here) = bytes.get(at..at + place.len as usize).map(|b| bytes.slice_ref(b)) else {
             return Err(damage("the file ends before the frame does"));
         };
-        let frame = Frame::decode(segment.header.hash, here).map_err(damage)?;
+        let frame = Frame::decode(segment.header.seed(), here).map_err(damage)?;
         if frame.hash != place.hash || frame.first != place.first {
             return Err(damage("another frame stands here"));
         }

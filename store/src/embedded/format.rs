@@ -2,7 +2,7 @@
 //! Bytes are forever; what is written here is read by every later version.
 //!
 //! ```text
-//! segment:  [ header page 4096 ][ frame ][ frame ] … [ seal ][ zeros … ]
+//! segment:  [ header page 4096 ][ frame ][ frame ] … [ seal ][ zeros … ][ slot 0 ][ slot 1 ]
 //! frame:    [ header 48 ][ body ][ checksum 4 ][ end mark 4 ][ zeros up to the alignment ]
 //! ```
 
@@ -11,7 +11,9 @@ use uuid::Uuid;
 /// First bytes of every segment.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"HOLDFAST";
 /// The version that this code writes, and the newest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The first version: it has no slots, and its frame checksums do not depend on the frame's header.
+pub(crate) const WITHOUT_SLOTS: u32 = 1;
 /// Length of the header page; the first frame stands behind it.
 pub(crate) const HEADER_LEN: usize = 4096;
 /// Where the header page's checksum stands, in this and every later version.
@@ -31,15 +33,34 @@ pub(crate) const FRAME_ALIGN: u32 = 8;
 pub(crate) const SEAL_BODY_LEN: usize = 16;
 /// A whole seal; so much of every segment is kept free for it.
 pub(crate) const SEAL_LEN: usize = FRAME_HEADER_LEN + SEAL_BODY_LEN + TRAILER_LEN;
+/// The longest slot: a group commit of 1 MiB and the slot's header.
+const MOST_SLOT_BYTES: u64 = (1 << 20) + 4096;
 /// The unit in which disks lose what was not synced.
 pub(crate) const SECTOR: u64 = 512;
 
 const _: () = assert!(SEAL_LEN == 72);
 const _: () = assert!((HEADER_LEN as u64).is_multiple_of(SECTOR));
 
+/// What all checksums of a segment go on from, and how those of its frames are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seed {
+    /// Checksum of the segment's header page.
+    crc: u32,
+    /// The segment's format version.
+    version: u32,
+}
+
+impl Seed {
+    /// As segments of today's version have it.
+    pub(crate) fn new(crc: u32) -> Self {
+        Self { crc, version: FORMAT_VERSION }
+    }
+}
+
 /// What stands in a segment's header page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
+    pub(crate) version: u32,
     pub(crate) store_id: Uuid,
     /// From 1, as the file's name.
     pub(crate) number: u64,
@@ -53,6 +74,8 @@ pub(crate) struct SegmentHeader {
     /// Random: nobody who chooses payloads can know what a frame of this segment looks like.
     pub(crate) salt: u64,
     pub(crate) created_at_micros: i64,
+    /// How long each of the two slots at the file's end is; 0 where there are none.
+    pub(crate) slot_len: u32,
     /// Checksum of this page: the first frame's previous hash, and the seed of all checksums here.
     pub(crate) hash: u32,
 }
@@ -73,7 +96,7 @@ impl SegmentHeader {
     pub(crate) fn encode(&mut self) -> Vec<u8> {
         let mut page = vec![0; HEADER_LEN];
         page[0..8].copy_from_slice(&SEGMENT_MAGIC);
-        put(&mut page, 8, &FORMAT_VERSION.to_le_bytes());
+        put(&mut page, 8, &self.version.to_le_bytes());
         put(&mut page, 12, &(HEADER_LEN as u32).to_le_bytes());
         put(&mut page, 16, self.store_id.as_bytes());
         put(&mut page, 32, &self.number.to_le_bytes());
@@ -83,6 +106,7 @@ impl SegmentHeader {
         put(&mut page, 56, &self.segment_bytes.to_le_bytes());
         put(&mut page, 64, &self.salt.to_le_bytes());
         put(&mut page, 72, &self.created_at_micros.to_le_bytes());
+        put(&mut page, 80, &self.slot_len.to_le_bytes());
         self.hash = crc32c::crc32c(&page[..HEADER_CHECKSUM_AT]);
         put(&mut page, HEADER_CHECKSUM_AT, &self.hash.to_le_bytes());
         page
@@ -107,6 +131,7 @@ impl SegmentHeader {
             return Err(BadHeader::Newer(version));
         }
         let header = Self {
+            version,
             store_id: Uuid::from_bytes(bytes_at(page, 16)),
             number: u64_at(page, 32),
             first_position: u64_at(page, 40),
@@ -115,15 +140,35 @@ impl SegmentHeader {
             segment_bytes: u64_at(page, 56),
             salt: u64_at(page, 64),
             created_at_micros: i64::from_le_bytes(bytes_at(page, 72)),
+            slot_len: u32_at(page, 80),
             hash,
         };
-        let sound = version == FORMAT_VERSION
+        let slots = match version {
+            WITHOUT_SLOTS => header.slot_len == 0,
+            _ => {
+                u64::from(header.slot_len).is_multiple_of(SECTOR)
+                    && header.slot_len > 0
+                    && header.frames_end() > HEADER_LEN as u64
+            }
+        };
+        let sound = version > 0
+            && slots
             && u32_at(page, 12) as usize == HEADER_LEN
             && header.frame_align.is_power_of_two()
             && (8..=65536).contains(&header.frame_align)
             && header.number > 0
             && header.first_position > 0;
         if sound { Ok(header) } else { Err(BadHeader::Broken("the header makes no sense")) }
+    }
+
+    /// Where the frames end at the latest: at the first slot, or at the end of the file.
+    pub(crate) fn frames_end(&self) -> u64 {
+        self.segment_bytes.saturating_sub(2 * u64::from(self.slot_len))
+    }
+
+    /// What the checksums of this segment go on from.
+    pub(crate) fn seed(&self) -> Seed {
+        Seed { crc: self.hash, version: self.version }
     }
 
     /// Where the next frame may start, from `offset` on.
@@ -160,7 +205,7 @@ const FRAME_CHECKSUM_AT: usize = FRAME_HEADER_LEN - 4;
 
 impl FrameHeader {
     /// Writes the header, with its own checksum, over the first 48 bytes of `frame`.
-    pub(crate) fn encode(&self, seed: u32, frame: &mut [u8]) {
+    pub(crate) fn encode(&self, seed: Seed, frame: &mut [u8]) {
         let kind = match self.kind {
             FrameKind::Commit => 1,
             FrameKind::Seal => 2,
@@ -175,16 +220,16 @@ impl FrameHeader {
         put(frame, 32, &self.appends.to_le_bytes());
         put(frame, 36, &self.events.to_le_bytes());
         put(frame, 40, &[0; 4]);
-        let checksum = crc32c::crc32c_append(seed, &frame[..FRAME_CHECKSUM_AT]);
+        let checksum = crc32c::crc32c_append(seed.crc, &frame[..FRAME_CHECKSUM_AT]);
         put(frame, FRAME_CHECKSUM_AT, &checksum.to_le_bytes());
     }
 
     /// Reads a header whose checksum matches; nothing in it was used before.
-    pub(crate) fn decode(seed: u32, bytes: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn decode(seed: Seed, bytes: &[u8]) -> Result<Self, &'static str> {
         if bytes.len() < FRAME_HEADER_LEN || bytes[0..4] != FRAME_MAGIC {
             return Err("no frame begins here");
         }
-        let checksum = crc32c::crc32c_append(seed, &bytes[..FRAME_CHECKSUM_AT]);
+        let checksum = crc32c::crc32c_append(seed.crc, &bytes[..FRAME_CHECKSUM_AT]);
         if checksum != u32_at(bytes, FRAME_CHECKSUM_AT) {
             return Err("the checksum of the frame's header does not match");
         }
@@ -210,13 +255,26 @@ impl FrameHeader {
     }
 }
 
-/// The checksum of a frame: over all of it but the trailer, seeded with the header page's.
-pub(crate) fn frame_hash(seed: u32, frame_without_trailer: &[u8]) -> u32 {
-    crc32c::crc32c_append(seed, frame_without_trailer)
+/// The checksum of a frame, over all of it but the trailer: its header's checksum, gone on with the
+/// body. In the first version it goes over the header and the header's checksum too, and since a CRC
+/// of something and its own CRC is always the same, it depends on the body alone.
+pub(crate) fn frame_hash(seed: Seed, frame_without_trailer: &[u8]) -> u32 {
+    if seed.version == WITHOUT_SLOTS {
+        return crc32c::crc32c_append(seed.crc, frame_without_trailer);
+    }
+    let (header, body) = frame_without_trailer.split_at(FRAME_HEADER_LEN);
+    crc32c::crc32c_append(u32_at(header, FRAME_CHECKSUM_AT), body)
+}
+
+/// How long the slots of a segment of so many bytes are: a whole group commit goes into one, but the
+/// slots of a small segment do not take more than a quarter of it.
+pub(crate) fn slot_len(segment_bytes: u64) -> u32 {
+    let share = (segment_bytes / 8).next_multiple_of(SECTOR);
+    share.min(MOST_SLOT_BYTES) as u32
 }
 
 /// Checks the trailer of a whole frame (without padding) and gives its checksum.
-pub(crate) fn check_trailer(seed: u32, frame: &[u8]) -> Result<u32, &'static str> {
+pub(crate) fn check_trailer(seed: Seed, frame: &[u8]) -> Result<u32, &'static str> {
     let (content, trailer) = frame.split_at(frame.len() - TRAILER_LEN);
     let hash = u32_at(trailer, 0);
     if frame_hash(seed, content) != hash {
@@ -229,7 +287,7 @@ pub(crate) fn check_trailer(seed: u32, frame: &[u8]) -> Result<u32, &'static str
 }
 
 /// Appends checksum and end mark to a frame; gives the checksum.
-pub(crate) fn finish(seed: u32, frame: &mut Vec<u8>) -> u32 {
+pub(crate) fn finish(seed: Seed, frame: &mut Vec<u8>) -> u32 {
     let hash = frame_hash(seed, frame);
     frame.extend_from_slice(&hash.to_le_bytes());
     frame.extend_from_slice(&END_MARK);
@@ -238,7 +296,7 @@ pub(crate) fn finish(seed: u32, frame: &mut Vec<u8>) -> u32 {
 
 /// The last frame of a segment: says that it is full and what it holds.
 pub(crate) fn seal(
-    seed: u32,
+    seed: Seed,
     previous_hash: u32,
     next_position: u64,
     recorded_at_micros: i64,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::encode::Encoded;
 use super::format::{
-    FRAME_HEADER_LEN, FrameHeader, FrameKind, TRAILER_LEN, bytes_at, check_trailer, finish, u32_at,
+    FRAME_HEADER_LEN, FrameHeader, FrameKind, Seed, TRAILER_LEN, bytes_at, check_trailer, finish, u32_at,
     u64_at,
 };
 use crate::{Filter, Kind, Position, RecordedEvent, StreamId};
@@ -126,7 +126,7 @@ impl Frame {
     }
 
     /// Takes a whole commit frame (header to end mark) apart, checking every byte of it first.
-    pub(crate) fn decode(seed: u32, bytes: Bytes) -> Result<Self, &'static str> {
+    pub(crate) fn decode(seed: Seed, bytes: Bytes) -> Result<Self, &'static str> {
         let header = FrameHeader::decode(seed, &bytes)?;
         if header.kind != FrameKind::Commit || header.len as usize != bytes.len() {
             return Err("another frame stands here");
@@ -280,7 +280,7 @@ impl FrameBuilder {
     /// Closes the frame at its place in the chain. The appends stay, for their answers.
     pub(crate) fn finish(
         &mut self,
-        seed: u32,
+        seed: Seed,
         previous_hash: u32,
         first: u64,
         recorded_at_micros: i64,
@@ -333,13 +333,13 @@ mod tests {
             }
             builder.push(append);
         }
-        builder.finish(7, 8, 100, -3)
+        builder.finish(Seed::new(7), 8, 100, -3)
     }
 
     #[test]
     fn a_frame_comes_back_as_it_was_built() {
         let built = sample();
-        let read = Frame::decode(7, built.bytes.clone()).unwrap();
+        let read = Frame::decode(Seed::new(7), built.bytes.clone()).unwrap();
         assert_eq!((read.first, read.last(), read.hash), (100, 104, built.hash));
         assert_eq!((read.previous_hash, read.recorded_at_micros), (8, -3));
         assert_eq!(read.entries, built.entries);
@@ -357,10 +357,10 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = built.bytes.to_vec();
                 bytes[at] ^= 1 << bit;
-                assert!(Frame::decode(7, bytes.into()).is_err(), "byte {at}, bit {bit}");
+                assert!(Frame::decode(Seed::new(7), bytes.into()).is_err(), "byte {at}, bit {bit}");
             }
         }
-        assert!(Frame::decode(6, built.bytes.clone()).is_err(), "another segment's frame");
+        assert!(Frame::decode(Seed::new(6), built.bytes.clone()).is_err(), "another segment's frame");
     }
 
     /// Lengths that a checksum vouches for may still lie: they are checked before they are used.
@@ -371,8 +371,8 @@ mod tests {
         for at in FRAME_HEADER_LEN..content - 4 {
             let mut bytes = built.bytes[..content].to_vec();
             put(&mut bytes, at, &u32::MAX.to_le_bytes());
-            finish(7, &mut bytes);
-            let _ = Frame::decode(7, bytes.into());
+            finish(Seed::new(7), &mut bytes);
+            let _ = Frame::decode(Seed::new(7), bytes.into());
         }
     }
 }

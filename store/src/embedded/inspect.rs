@@ -51,7 +51,7 @@ pub(crate) fn find_seal(segment: &Segment) -> io::Result<Option<SealedEnd>> {
 pub(crate) fn first_recorded(segment: &Segment) -> io::Result<Option<i64>> {
     let at = segment.header.align(HEADER_LEN as u64);
     let head = read_up_to(&*segment.file, at, FRAME_HEADER_LEN)?;
-    Ok(FrameHeader::decode(segment.header.hash, &head).ok().map(|head| head.recorded_at_micros))
+    Ok(FrameHeader::decode(segment.header.seed(), &head).ok().map(|head| head.recorded_at_micros))
 }
 
 /// Where the last byte ends that is not zero. A frame's last byte never is.

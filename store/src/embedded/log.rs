@@ -1,8 +1,7 @@
 //! The end of the log that is written: one frame after the other, each durable before the next.
 //!
 //! ```text
-//!   write frame ─┬─► sync ─────────┬─► both durable ──► (caller publishes and answers)
-//!                └─► mirror, sync ─┘
+//!   write frame ──► write its copy ──► sync ──► mark ──► (caller publishes and answers)
 //!   segment full: seal ──sync──► header of the next, prepared segment ──sync──► go on there
 //! ```
 //!
@@ -14,11 +13,15 @@ use std::sync::Arc;
 
 use super::Entropy;
 use super::disk::{Access, Disk, DiskFile, read_up_to};
-use super::format::{FRAME_ALIGN, HEADER_LEN, SEAL_LEN, SegmentHeader, seal, segment_name};
+use super::format::{
+    FORMAT_VERSION, FRAME_ALIGN, HEADER_LEN, SEAL_LEN, SegmentHeader, seal, segment_name, slot_len,
+};
 use super::frame::{Frame, FrameBuilder, frame_len};
+use super::marker::Marker;
 use super::mirror::Mirror;
 use super::prepare::Preparer;
 use super::scan::{Chain, Place, Segment, is_zero};
+use super::slot::fits;
 use super::twins::{Twin, Twins};
 use crate::Clock;
 
@@ -51,6 +54,7 @@ pub(crate) struct Log {
     over: bool,
     pub(crate) preparer: Preparer,
     mirror: Mirror,
+    marker: Marker,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     twins: Twins,
@@ -61,18 +65,19 @@ impl Log {
         place: Place,
         preparer: Preparer,
         mirror: Mirror,
+        marker: Marker,
         clock: Clock,
         entropy: Entropy,
         twins: Twins,
     ) -> Self {
-        Self { place, dirty_until: 0, over: false, preparer, mirror, clock, entropy, twins }
+        Self { place, dirty_until: 0, over: false, preparer, mirror, marker, clock, entropy, twins }
     }
 
     /// The longest frame that still goes into this segment.
     pub(crate) fn room(&self) -> usize {
         match &self.place.segment {
             Some(segment) if !self.place.sealed => {
-                room(segment.header.segment_bytes, self.place.offset)
+                room(segment.header.frames_end(), self.place.offset)
             }
             Some(_) | None => 0,
         }
@@ -80,21 +85,22 @@ impl Log {
 
     /// Whether a frame with so long a body goes into an empty segment.
     pub(crate) fn could_hold(&self, body_len: usize, segment_bytes: u64) -> bool {
-        frame_len(body_len) <= room(segment_bytes, HEADER_LEN as u64)
+        let frames_end = segment_bytes - 2 * u64::from(slot_len(segment_bytes));
+        frame_len(body_len) <= room(frames_end, HEADER_LEN as u64)
     }
 
     /// Puts a frame at its place in the chain, without writing it.
     pub(crate) fn finish(&self, frame: &mut FrameBuilder) -> Frame {
         let chain = &self.place.chain;
         let now = self.clock.now_micros().max(chain.recorded_at_micros);
-        frame.finish(self.segment().header.hash, chain.hash, chain.next, now)
+        frame.finish(self.segment().header.seed(), chain.hash, chain.next, now)
     }
 
     fn segment(&self) -> &Segment {
         self.place.segment.as_ref().expect("an open log has a segment")
     }
 
-    /// Writes a frame and makes it durable, in its segment and in the mirror; gives its offset.
+    /// Writes a frame and makes it durable, twice; gives its offset.
     pub(crate) fn write(&mut self, frame: &Frame) -> Result<u64, WriteError> {
         let written = self.write_frame(frame);
         self.over |= matches!(written, Err(WriteError::Failed(_)));
@@ -107,15 +113,32 @@ impl Log {
         assert_eq!(frame.previous_hash, self.place.chain.hash, "a frame names the one before it");
         assert!(frame.bytes.len() <= self.room(), "a frame never crosses segments");
         let offset = self.place.offset;
-        self.mirror.make_room(frame.bytes.len())?;
+        let copy = self.place.mirrored(offset, frame);
+        let mirrored = self.segment().header.slot_len > 0;
+        // The header alone says that the frame was durable, so it waits until it is.
+        let header_alone = !fits(&self.segment().header, frame.bytes.len());
+        let too_soon = header_alone && self.twins.on(Twin::MarkBeforeData);
+        let behind_sync = header_alone || self.twins.on(Twin::MirrorNotAwaited);
+        if too_soon {
+            self.mirror.write(self.segment(), &copy, &frame.bytes)?;
+            self.sync()?;
+        }
         self.put(&frame.bytes)?;
-        let header = self.place.mirrored(offset, frame);
-        self.mirror.begin(&header, &frame.bytes)?;
-        let unsynced = self.twins.on(Twin::AckBeforeSync) || self.twins.on(Twin::MirrorBeforeData);
-        let synced = if unsynced { Ok(()) } else { self.sync() };
-        // Waited for in any case: nothing is on its way any more when this returns.
-        let mirrored = self.mirror.wait();
-        synced.and(mirrored)?;
+        if mirrored && !behind_sync {
+            self.mirror.write(self.segment(), &copy, &frame.bytes)?;
+        }
+        let unsynced = self.twins.on(Twin::AckBeforeSync);
+        if !unsynced {
+            self.sync()?;
+        }
+        if mirrored && behind_sync && !too_soon {
+            self.mirror.write(self.segment(), &copy, &frame.bytes)?;
+            if !unsynced && !self.twins.on(Twin::MirrorNotAwaited) {
+                self.sync()?;
+            }
+        }
+        self.mirror.done();
+        self.marker.set(&copy);
         self.advance(frame.bytes.len(), frame.hash);
         self.place.chain.next = frame.last() + 1;
         self.place.chain.recorded_at_micros = frame.recorded_at_micros;
@@ -162,7 +185,7 @@ impl Log {
         let (header, chain) = (Arc::clone(&segment.header), &self.place.chain);
         let events = chain.next - header.first_position;
         let (frame, hash) = seal(
-            header.hash,
+            header.seed(),
             chain.hash,
             chain.next,
             chain.recorded_at_micros,
@@ -189,13 +212,16 @@ impl Log {
             }
         };
         let chain = &self.place.chain;
+        let segment_bytes = file.len_bytes().map_err(|e| failed("cannot ask the length", e))?;
         let mut header = SegmentHeader {
+            version: FORMAT_VERSION,
             store_id,
             number,
             first_position: chain.next,
             previous_hash: chain.hash,
             frame_align: FRAME_ALIGN,
-            segment_bytes: file.len_bytes().map_err(|e| failed("cannot ask the length", e))?,
+            segment_bytes,
+            slot_len: slot_len(segment_bytes),
             salt: u64::from_le_bytes(self.entropy.bytes().map_err(random)?),
             created_at_micros: self.clock.now_micros().max(chain.recorded_at_micros),
             hash: 0,
@@ -208,6 +234,7 @@ impl Log {
         }
         file.sync_data().map_err(|e| failed("cannot sync the header", e))?;
         self.dirty_until = 0;
+        self.mirror.begin_segment();
         let chain = Chain { hash: header.hash, ..self.place.chain.clone() };
         let offset = header.align(HEADER_LEN as u64);
         let segment = Segment { header: Arc::new(header), file: Arc::clone(file) };
@@ -279,9 +306,9 @@ impl Log {
 }
 
 /// What fits between `offset` and the end, with room for the seal behind it.
-fn room(segment_bytes: u64, offset: u64) -> usize {
+fn room(frames_end: u64, offset: u64) -> usize {
     let kept = SEAL_LEN as u64 + u64::from(FRAME_ALIGN);
-    segment_bytes.saturating_sub(offset + kept) as usize
+    frames_end.saturating_sub(offset + kept) as usize
 }
 
 /// Opens a prepared segment of an earlier run, if it is what this run would prepare. It has not

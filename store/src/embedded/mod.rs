@@ -23,6 +23,7 @@ mod indexer;
 mod inspect;
 mod live;
 mod log;
+mod marker;
 mod mirror;
 mod options;
 mod prepare;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::archive::Archive;
 use super::disk::{Access, Disk, DiskLock, read_up_to};
 use super::format::{
+    FORMAT_VERSION,
     FRAME_HEADER_LEN, FrameHeader, HEADER_LEN, SegmentHeader, check_trailer, segment_number,
 };
 use super::index;
@@ -15,7 +16,9 @@ use super::indexer::Indexer;
 use super::log::{Log, WriteError, adopt_prepared};
 use super::mirror::Mirror;
 use super::prepare::{Preparer, UNFINISHED};
-use super::restore::{Restored, agree, restore, settle, slots, to_restore};
+use super::marker::Marker;
+use super::slot::Proofs;
+use super::restore::{Restored, agree, proofs, restore, settle, to_restore};
 use super::scan::{Met, Place, Segment, Stop, check_names, walk_unless};
 use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::{Twin, Twins};
@@ -72,7 +75,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
 
     let archive = Archive::new(Arc::clone(disk), options.index_cache_bytes, true, twins);
     let view = Arc::new(View::new(archive, options.cache_bytes, options.prepare_in_background));
-    let slots = slots(&**disk, twins)?;
+    let proofs = proofs(&**disk, twins)?;
     let mut restored = None;
     let mut place = Place::start();
     let mut told = Told::new(options.progress.clone(), &listed);
@@ -99,14 +102,14 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
                 }
             },
         );
-        match to_restore(&walked, &slots, &place, restored.as_ref()) {
+        match to_restore(&walked, &proofs, &place, restored.as_ref()) {
             Some(mirrored) => restore(&**disk, &place, mirrored, &mut restored)?,
             None => break walked?,
         }
     };
     check_names(&listed, &place)?;
     told.end();
-    agree(&**disk, &slots, &place)?;
+    agree(&**disk, &proofs, &place)?;
 
     let torn = match (&stop, place.segment.clone()) {
         (Stop::Open | Stop::Broken(_), Some(segment)) => {
@@ -117,11 +120,9 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
         }
         (Stop::Unbegun | Stop::Missing, _) | (Stop::Open | Stop::Broken(_), None) => None,
     };
-    let durable = !twins.on(Twin::RecoveryWithoutSync);
-    let last_frame = if durable { make_durable(&**disk, &place)? } else { None };
-    let mut mirror = Mirror::open(&**disk, options.mirror(), &slots)?;
-    if let Some(bytes) = last_frame {
-        settle(&mut mirror, &place, bytes, &slots)?;
+    let mut mirror = Mirror::new(&proofs.slots, twins);
+    if !twins.on(Twin::RecoveryWithoutSync) {
+        make_durable(&**disk, &place, &mut mirror, &proofs)?;
     }
 
     let mut preparer = Preparer::new(
@@ -133,9 +134,11 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
     if let Some(file) = adopt_prepared(&**disk, place.next_number(), options.segment_bytes())? {
         preparer.adopt(file);
     }
-    let begun = place.segment.is_some() && !place.sealed;
+    // A segment of an older version is sealed as it is: what comes is written as today's.
+    let today = place.segment.as_ref().is_some_and(|s| s.header.version == FORMAT_VERSION);
+    let begun = today && !place.sealed;
     let (clock, entropy) = (options.clock.clone(), options.entropy.clone());
-    let mut log = Log::new(place, preparer, mirror, clock, entropy, twins);
+    let mut log = Log::new(place, preparer, mirror, Marker::open(&**disk), clock, entropy, twins);
     if begun {
         log.preparer.start(log.place.next_number());
     } else {
@@ -198,7 +201,7 @@ fn cut_tail(
     let end = match judge_tail(segment, from)? {
         Tail::Clean => return Ok(None),
         Tail::Torn(end) => end,
-        Tail::Damaged(_) if twins.on(Twin::DamageTakenForTail) => segment.header.segment_bytes,
+        Tail::Damaged(_) if twins.on(Twin::DamageTakenForTail) => segment.header.frames_end(),
         Tail::Damaged(what) => {
             let found = match stop {
                 Stop::Broken(found) => format!("{found}: {what}"),
@@ -261,14 +264,18 @@ pub(super) fn keep_aside(disk: &dyn Disk, plain: &str, bytes: &[u8]) -> std::io:
 
 /// Makes the end of the log durable. The last run may have been killed between a write and its
 /// sync; or its sync failed, and the cache holds as clean what the disk never got: so the last
-/// thing that was written is written again, and then synced. Gives it, where it is a commit.
-fn make_durable(disk: &dyn Disk, place: &Place) -> Result<Option<Vec<u8>>, OpenError> {
-    let mut last_frame = None;
+/// thing that was written is written again, with its copy, and then synced.
+fn make_durable(
+    disk: &dyn Disk,
+    place: &Place,
+    mirror: &mut Mirror,
+    proofs: &Proofs,
+) -> Result<(), OpenError> {
     if let Some(segment) = &place.segment {
         let (at, len) = match place.last_frame {
             Some(at) => {
                 let head = read_up_to(&*segment.file, at, FRAME_HEADER_LEN)?;
-                (at, FrameHeader::decode(segment.header.hash, &head).map(|head| head.len as usize))
+                (at, FrameHeader::decode(segment.header.seed(), &head).map(|head| head.len as usize))
             }
             None => (0, Ok(HEADER_LEN)),
         };
@@ -278,16 +285,17 @@ fn make_durable(disk: &dyn Disk, place: &Place) -> Result<Option<Vec<u8>>, OpenE
         // What is read a second time may come back with a wrong bit, and must not be written so.
         let found = match place.last_frame {
             _ if bytes.len() < len => None,
-            Some(_) => check_trailer(segment.header.hash, &bytes).ok(),
+            Some(_) => check_trailer(segment.header.seed(), &bytes).ok(),
             None => SegmentHeader::decode(&bytes).ok().map(|header| header.hash),
         };
         if found != Some(place.chain.hash) {
             return Err(reread("it reads differently the second time").into());
         }
         segment.file.write_at(&bytes, at)?;
+        // Durable before its copy is touched: one of the two is whole at all times.
         segment.file.sync_data()?;
-        last_frame = (place.last_frame.is_some() && !place.sealed).then_some(bytes);
+        settle(mirror, place, &bytes, &proofs.slots)?;
+        segment.file.sync_data()?;
     }
-    disk.sync_dir()?;
-    Ok(last_frame)
+    Ok(disk.sync_dir()?)
 }

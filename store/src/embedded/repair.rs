@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::disk::{Access, Disk, RealDisk, read_up_to};
 use super::format::{BadHeader, HEADER_LEN, segment_name};
 use super::inspect::{open_segment, segment_numbers};
+use super::marker::MARK_FILE;
 use super::scan::{Damage, Met, Place, is_zero, walk_segment};
 use super::twins::Twins;
 use super::verify::{Survey, VerifyOptions, VerifyProgress, VerifyReport, survey};
@@ -30,8 +31,6 @@ use crate::Position;
 
 pub use lost::{Lost, LostStream};
 
-/// The files of the mirrored tail.
-const MIRROR: [&str; 2] = ["tail-0", "tail-1"];
 /// What the names of segments' indexes end in.
 const INDEX: &str = ".idx";
 
@@ -52,7 +51,7 @@ pub struct CutPlan {
     /// Whether that segment is written anew; otherwise nothing stands behind the offset.
     pub rewritten: bool,
     /// Files that are moved aside as they are: the segments behind, what is derived from them, and
-    /// the mirrored tail, which would tell that frames are missing. The last is moved first.
+    /// the mark, which would tell that frames are missing. The last is moved first.
     pub moved: Vec<String>,
     /// The directory beside the segments that they are kept in; it has a note, `cut.json`.
     pub directory: String,
@@ -228,7 +227,7 @@ fn beside(listed: &[String], number: u64, moved: &[String]) -> Vec<String> {
         segment.is_some_and(|it| it == segment_name(number) || moved.contains(&it))
     };
     let mut beside: Vec<_> =
-        listed.iter().filter(|it| MIRROR.contains(&it.as_str()) || gone(it)).cloned().collect();
+        listed.iter().filter(|it| it.as_str() == MARK_FILE || gone(it)).cloned().collect();
     beside.sort_unstable();
     beside
 }

@@ -8,6 +8,8 @@
 //!   M is E, or before E       fine, if the segments hold the same frame there; else another history
 //!   M anywhere else           frames are missing that were acknowledged
 //! ```
+//!
+//! The mark, and a slot that has only the header of a long frame, can tell and not give back.
 
 use std::io;
 
@@ -16,10 +18,11 @@ use super::disk::{Access, Disk, read_up_to};
 use super::format::segment_name;
 use super::frame::Frame;
 use super::log::WriteError;
+use super::marker::MARK_FILE;
 use super::mirror::Mirror;
 use super::recovery::keep_aside;
 use super::scan::{Damage, Place, Stop};
-use super::slot::{MirroredFrame, SLOT_NAMES, Slot, read_slots};
+use super::slot::{MirroredFrame, Proofs, Slot, SlotHeader};
 use super::twins::{Twin, Twins};
 use crate::Position;
 
@@ -49,18 +52,21 @@ pub(crate) enum Verdict<'a> {
     Refuses(Damage),
 }
 
-/// Judges the end of a walk by both slots. A log without slots, from before there were any or a copy
-/// made without them, has nobody to contradict it.
+/// Judges the end of a walk by slots and mark. A log of the first version, and a backup, have nobody
+/// to contradict them.
 pub(crate) fn judge_mirror<'a>(
     disk: &dyn Disk,
-    slots: &'a [Slot; 2],
+    proofs: &'a Proofs,
     place: &Place,
 ) -> io::Result<Verdict<'a>> {
-    if let Some(next) = next_frame(slots, place) {
+    if let Some(next) = next_frame(&proofs.slots, place) {
         return Ok(Verdict::Restores(next));
     }
-    for mirrored in slots.iter().filter_map(Slot::whole) {
-        if let Some(damage) = contradiction(disk, mirrored, place)? {
+    let slots = ["slot 0", "slot 1"].into_iter().zip(proofs.slots.iter().map(Slot::header));
+    for (name, proof) in slots.chain([(MARK_FILE, proofs.mark.as_ref())]) {
+        if let Some(proof) = proof
+            && let Some(damage) = contradiction(disk, name, proof, place)?
+        {
             return Ok(Verdict::Refuses(damage));
         }
     }
@@ -77,26 +83,26 @@ pub(crate) fn next_frame<'a>(slots: &'a [Slot; 2], place: &Place) -> Option<&'a 
             && (header.segment, header.offset, header.seed) == (log.number, place.offset, log.hash)
             && (frame.first, frame.previous_hash) == (chain.next, chain.hash)
             && frame.recorded_at_micros >= chain.recorded_at_micros
-            && header.offset + u64::from(header.frame_len) <= log.segment_bytes
+            && header.offset + u64::from(header.frame_len) <= log.frames_end()
     })
 }
 
 fn contradiction(
     disk: &dyn Disk,
-    mirrored: &MirroredFrame,
+    name: &str,
+    proof: &SlotHeader,
     place: &Place,
 ) -> io::Result<Option<Damage>> {
-    let MirroredFrame { slot, header, frame } = mirrored;
-    let name = SLOT_NAMES[*slot];
-    if let Some(ours) = place.store_id.filter(|id| *id != header.store_id) {
+    let position = Position(place.chain.next);
+    if let Some(ours) = place.store_id.filter(|id| *id != proof.store_id) {
         return Ok(Some(Damage {
             segment: name.to_owned(),
             offset: 0,
-            position: Position(frame.first),
+            position,
             what: format!(
-                "it mirrors another store, {}, not {ours}; if the segments are the right ones, take \
-                 tail-0 and tail-1 away",
-                header.store_id
+                "it belongs to another store, {}, not {ours}; if the segments are the right ones, \
+                 take this file away",
+                proof.store_id
             ),
         }));
     }
@@ -104,50 +110,52 @@ fn contradiction(
         Some(segment) => (segment.header.number, place.offset),
         None => (1, 0),
     };
-    if (header.segment, header.offset) < (number, offset) {
-        let segment = segment_name(header.segment);
+    let segment = segment_name(proof.segment);
+    if (proof.segment, proof.offset) < (number, offset) {
         let stands = match disk.open(&segment, Access::Read) {
-            Ok(file) => read_up_to(&*file, header.offset, frame.bytes.len())?,
+            Ok(file) => read_up_to(&*file, proof.offset, proof.frame_len as usize)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(e),
         };
-        return Ok((stands != frame.bytes).then(|| Damage {
+        return Ok((!proof.is_of_bytes(&stands)).then(|| Damage {
             segment,
-            offset: header.offset,
-            position: Position(frame.first),
+            offset: proof.offset,
+            position,
             what: format!(
-                "{name} mirrors another frame than the one that stands here: one of the two files \
-                 was replaced by an older copy, or comes from another history of this log"
+                "{name} tells of another frame than the one that stands here: the segment was \
+                 replaced by an older copy, or comes from another history of this log"
             ),
         }));
     }
     Ok(Some(Damage {
         segment: segment_name(number),
         offset,
-        position: Position(place.chain.next),
+        position,
         what: format!(
-            "the log ends here, but {name} shows that events up to position {} were written ({}, \
-             offset {}): the segment was replaced by an older copy, or lost them",
-            frame.last(),
-            segment_name(header.segment),
-            header.offset
+            "the log ends here, but {name} shows that it went on to {segment}, offset {}: the \
+             segment was replaced by an older copy, or lost what was acknowledged",
+            proof.offset
         ),
     }))
 }
 
-/// Reads both slots, before anything is changed.
-pub(crate) fn slots(disk: &dyn Disk, twins: Twins) -> Result<[Slot; 2], OpenError> {
+/// Reads slots and mark, before anything is changed.
+pub(crate) fn proofs(disk: &dyn Disk, twins: Twins) -> Result<Proofs, OpenError> {
     if twins.on(Twin::AckedTailTakenForTorn) || twins.on(Twin::DamageTakenForTail) {
-        return Ok([Slot::Broken, Slot::Broken]);
+        return Ok(Proofs::NONE);
     }
-    read_slots(disk)
+    let mut proofs = Proofs::read(disk)?;
+    if twins.on(Twin::RollbackNotSeen) {
+        proofs.mark = None;
+    }
+    Ok(proofs)
 }
 
 /// The mirrored frame that stands where the walk has ended, if it is what is missing there. Two
 /// frames are mirrored; no more are written back.
 pub(crate) fn to_restore<'a>(
     walked: &Result<Stop, OpenError>,
-    slots: &'a [Slot; 2],
+    proofs: &'a Proofs,
     place: &Place,
     restored: Option<&Restored>,
 ) -> Option<&'a MirroredFrame> {
@@ -158,7 +166,7 @@ pub(crate) fn to_restore<'a>(
         }
         (Err(_), _) => false,
     };
-    let mirrored = next_frame(slots, place).filter(|_| here)?;
+    let mirrored = next_frame(&proofs.slots, place).filter(|_| here)?;
     let again = restored.is_some_and(|r| r.position.0 + r.events > mirrored.frame.first);
     (!again).then_some(mirrored)
 }
@@ -202,8 +210,8 @@ pub(crate) fn restore(
 }
 
 /// Refuses a log that has lost what the mirror still knows of, before anything is cut.
-pub(crate) fn agree(disk: &dyn Disk, slots: &[Slot; 2], place: &Place) -> Result<(), OpenError> {
-    match (judge_mirror(disk, slots, place)?, &place.segment) {
+pub(crate) fn agree(disk: &dyn Disk, proofs: &Proofs, place: &Place) -> Result<(), OpenError> {
+    match (judge_mirror(disk, proofs, place)?, &place.segment) {
         (Verdict::Agrees, _) => Ok(()),
         (Verdict::Refuses(damage), _) => Err(damage.into()),
         (Verdict::Restores(mirrored), segment) => {
@@ -214,31 +222,24 @@ pub(crate) fn agree(disk: &dyn Disk, slots: &[Slot; 2], place: &Place) -> Result
     }
 }
 
-/// Makes the mirror's copy of the last frame durable, whose bytes were read and checked. Where the
-/// segment has none yet there is nothing to copy: the frames before are proven by what stands behind.
+/// Writes the mirror's copy of the last frame, whose bytes were read and checked; the caller syncs.
+/// Where the segment has none yet there is nothing to copy: the frames before are proven by what
+/// stands behind them.
 pub(crate) fn settle(
     mirror: &mut Mirror,
     place: &Place,
-    last_frame: Vec<u8>,
+    last_frame: &[u8],
     slots: &[Slot; 2],
 ) -> Result<(), OpenError> {
-    let (Some(segment), Some(at)) = (&place.segment, place.last_frame) else {
+    let (Some(segment), Some(at), false) = (&place.segment, place.last_frame, place.sealed) else {
         return Ok(());
     };
-    let frame = Frame::decode(segment.header.hash, last_frame.into())
-        .map_err(|what| segment.damage(at, place.chain.next, what))?;
-    let newest = slots.iter().filter_map(Slot::whole).map(|m| m.frame.last()).max();
-    match newest {
-        Some(last) if last + 1 < frame.first => tracing::warn!(
-            last,
-            position = frame.first,
-            "the mirrored tail is older than the log: it was put back or has lost writes"
-        ),
-        None if frame.first > 1 => {
-            tracing::warn!("the log had no mirrored tail: nothing could be told of its last frame");
-        }
-        Some(_) | None => {}
+    if segment.header.slot_len == 0 {
+        return Ok(());
     }
-    mirror.settle(&place.mirrored(at, &frame), &frame.bytes, slots).map_err(WriteError::into_io)?;
+    let frame = Frame::decode(segment.header.seed(), last_frame.to_vec().into())
+        .map_err(|what| segment.damage(at, place.chain.next, what))?;
+    let copy = place.mirrored(at, &frame);
+    mirror.settle(segment, &copy, &frame.bytes, slots).map_err(WriteError::into_io)?;
     Ok(())
 }

@@ -191,7 +191,7 @@ pub(crate) struct SealedEnd {
 
 /// Reads a segment's seal at the offset where it is said to stand; `None` when none stands there.
 pub(crate) fn read_seal(segment: &Segment, seal_at: u64) -> io::Result<Option<SealedEnd>> {
-    let seed = segment.header.hash;
+    let seed = segment.header.seed();
     let bytes = read_up_to(&*segment.file, seal_at, SEAL_LEN)?;
     let Ok(header) = FrameHeader::decode(seed, &bytes) else {
         return Ok(None);
@@ -370,7 +370,7 @@ impl Frames<'_> {
         visit: &mut dyn FnMut(Met<'_>) -> Result<(), Damage>,
     ) -> Result<Option<Stop>, OpenError> {
         let header = Arc::clone(&self.segment.header);
-        let seed = header.hash;
+        let seed = header.seed();
         loop {
             let at = place.offset;
             let Some(head) = self.bytes(at, FRAME_HEADER_LEN)? else {
@@ -424,11 +424,11 @@ impl Frames<'_> {
     /// `len` bytes from `at`; `None` when the segment ends before.
     fn bytes(&mut self, at: u64, len: usize) -> io::Result<Option<Bytes>> {
         let end = at + len as u64;
-        if end > self.segment.header.segment_bytes {
+        if end > self.segment.header.frames_end() {
             return Ok(None);
         }
         if at < self.chunk_at || end > self.chunk_at + self.chunk.len() as u64 {
-            let room = self.segment.header.segment_bytes - at;
+            let room = self.segment.header.frames_end() - at;
             let want = len.max(CHUNK_BYTES.min(room as usize));
             self.chunk = read_up_to(&*self.segment.file, at, want)?.into();
             self.chunk_at = at;

@@ -1,13 +1,14 @@
-//! The bytes of the mirrored tail, as `store/FORMAT.md` draws them: two files that hold the last two
-//! frames once more.
+//! The bytes of the mirrored tail, as `store/FORMAT.md` draws them: two slots at the end of each
+//! segment file that hold its last two frames once more.
 //!
 //! ```text
-//! tail-0:  [ header 64 ][ a copy of frame n, n + 2, … ][ what older copies left, zeros ]
-//! tail-1:  [ header 64 ][ a copy of frame n + 1, … ]
+//! slot 0:  [ header 64 ][ a copy of frame n, n + 2, … ][ what older copies left, zeros ]
+//! slot 1:  [ header 64 ][ a copy of frame n + 1, … ]
 //! ```
 //!
 //! A slot is whole when its header's checksum and all that a frame proves of itself hold. While one is
-//! written the other stays as it is, so the copy of the last durable frame is whole at all times.
+//! written the other stays as it is, so the copy of the last durable frame is whole at all times. A
+//! frame that does not go into a slot leaves its header there alone: it was durable, that says.
 
 use std::io;
 use std::sync::Arc;
@@ -15,12 +16,15 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::OpenError;
-use super::disk::{Access, Disk, DiskFile, read_up_to};
-use super::format::{bytes_at, put, u32_at, u64_at};
+use super::disk::{Access, Disk, read_up_to};
+use super::format::{
+    BadHeader, FRAME_HEADER_LEN, HEADER_LEN, SegmentHeader, TRAILER_LEN, bytes_at, put,
+    segment_name, segment_number, u32_at, u64_at,
+};
 use super::frame::Frame;
+use super::marker::read_mark;
+use super::scan::Segment;
 
-/// The two files.
-pub(crate) const SLOT_NAMES: [&str; 2] = ["tail-0", "tail-1"];
 /// First bytes of a slot.
 const SLOT_MAGIC: [u8; 8] = *b"HFSTtail";
 /// The version that this code writes, and the newest that it reads.
@@ -40,10 +44,8 @@ pub(crate) struct SlotHeader {
     pub(crate) frame_len: u32,
     /// Checksum of the segment's header page, from which the frame's checksums go on.
     pub(crate) seed: u32,
-    /// The checksum of the frame's header, and the one behind its body. A power cut can leave the
-    /// slot's header, the frame's header and its body from two copies of the same length, and each of
-    /// them is sound for itself: the frame's checksum does not depend on its header, since a CRC over
-    /// something and its own CRC is always the same. So the three are bound to each other here.
+    /// The checksum of the frame's header, and the one behind its body: a slot is written over an
+    /// older one, so a power cut can leave the two headers and the body from different copies.
     pub(crate) frame_header_hash: u32,
     pub(crate) frame_hash: u32,
 }
@@ -65,7 +67,20 @@ impl SlotHeader {
         header
     }
 
-    fn decode(header: &[u8]) -> Result<Self, BadSlot> {
+    /// Whether this is said of a frame with these checksums.
+    pub(crate) fn is_of(&self, frame: &Frame) -> bool {
+        (frame.header_hash(), frame.hash) == (self.frame_header_hash, self.frame_hash)
+    }
+
+    /// Whether this is said of the frame whose bytes these are. They are not checked beyond that.
+    pub(crate) fn is_of_bytes(&self, frame: &[u8]) -> bool {
+        frame.len() == self.frame_len as usize
+            && frame.len() >= FRAME_HEADER_LEN + TRAILER_LEN
+            && u32_at(frame, FRAME_HEADER_LEN - 4) == self.frame_header_hash
+            && u32_at(frame, frame.len() - TRAILER_LEN) == self.frame_hash
+    }
+
+    pub(crate) fn decode(header: &[u8]) -> Result<Self, BadSlot> {
         if header.len() < SLOT_HEADER_LEN
             || header[..8] != SLOT_MAGIC
             || crc32c::crc32c(&header[..CHECKSUM_AT]) != u32_at(header, CHECKSUM_AT)
@@ -88,7 +103,9 @@ impl SlotHeader {
     }
 }
 
-enum BadSlot {
+/// Why a slot's header is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BadSlot {
     Broken,
     Newer(u32),
 }
@@ -96,21 +113,21 @@ enum BadSlot {
 /// A whole slot.
 #[derive(Clone, Debug)]
 pub(crate) struct MirroredFrame {
-    /// Which of the two files it is.
+    /// Which of the two it is.
     pub(crate) slot: usize,
     pub(crate) header: SlotHeader,
     pub(crate) frame: Arc<Frame>,
 }
 
-/// What one of the two files holds.
+/// What one of the two slots holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Slot {
-    /// The file is not there.
-    Missing,
     /// Nothing was mirrored in it yet.
     Blank,
     /// A copy that never ended, or is not what was written.
     Broken,
+    /// That a frame, too long to be copied, was durable.
+    Mark(SlotHeader),
     Whole(MirroredFrame),
 }
 
@@ -118,49 +135,106 @@ impl Slot {
     pub(crate) fn whole(&self) -> Option<&MirroredFrame> {
         match self {
             Self::Whole(mirrored) => Some(mirrored),
-            Self::Missing | Self::Blank | Self::Broken => None,
+            Self::Blank | Self::Broken | Self::Mark(_) => None,
+        }
+    }
+
+    /// What it says of its frame, if anything.
+    pub(crate) fn header(&self) -> Option<&SlotHeader> {
+        match self {
+            Self::Whole(mirrored) => Some(&mirrored.header),
+            Self::Mark(header) => Some(header),
+            Self::Blank | Self::Broken => None,
         }
     }
 }
 
-/// Reads both slots.
-pub(crate) fn read_slots(disk: &dyn Disk) -> Result<[Slot; 2], OpenError> {
-    Ok([read_slot(disk, 0)?, read_slot(disk, 1)?])
+/// What was written beside the frames to prove the last of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Proofs {
+    /// The slots of the last segment that has begun.
+    pub(crate) slots: [Slot; 2],
+    /// The frame that was marked as acknowledged.
+    pub(crate) mark: Option<SlotHeader>,
 }
 
-fn read_slot(disk: &dyn Disk, slot: usize) -> Result<Slot, OpenError> {
-    let name = SLOT_NAMES[slot];
-    let file = match disk.open(name, Access::Read) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Slot::Missing),
-        Err(e) => return Err(e.into()),
-    };
-    let head = read_up_to(&*file, 0, SLOT_HEADER_LEN)?;
+impl Proofs {
+    /// Nothing that proves anything.
+    pub(crate) const NONE: Proofs = Proofs { slots: [Slot::Blank, Slot::Blank], mark: None };
+
+    /// Reads them all. Before the log is walked: what they say was there, a walk must meet, also
+    /// beside a writer.
+    pub(crate) fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
+        Ok(Self { mark: read_mark(disk)?, slots: read_slots(disk)? })
+    }
+}
+
+/// Where a slot begins in its segment's file.
+pub(crate) fn slot_at(segment: &SegmentHeader, slot: usize) -> u64 {
+    segment.frames_end() + slot as u64 * u64::from(segment.slot_len)
+}
+
+/// Whether the copy of so long a frame goes into a slot.
+pub(crate) fn fits(segment: &SegmentHeader, frame_len: usize) -> bool {
+    SLOT_HEADER_LEN + frame_len <= segment.slot_len as usize
+}
+
+/// Reads both slots of the last segment that has begun; blank where there is none.
+pub(crate) fn read_slots(disk: &dyn Disk) -> Result<[Slot; 2], OpenError> {
+    let mut numbers: Vec<u64> =
+        disk.list()?.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    for number in numbers.into_iter().rev() {
+        let file = disk.open(&segment_name(number), Access::Read)?;
+        let page = read_up_to(&*file, 0, HEADER_LEN)?;
+        match SegmentHeader::decode(&page) {
+            Ok(header) => {
+                let segment = Segment { header: Arc::new(header), file };
+                return Ok([read_slot(&segment, 0)?, read_slot(&segment, 1)?]);
+            }
+            Err(BadHeader::Blank | BadHeader::Broken(_)) => {}
+            Err(BadHeader::Newer(found)) => {
+                return Err(OpenError::NewerFormat { segment: segment_name(number), found });
+            }
+        }
+    }
+    Ok([Slot::Blank, Slot::Blank])
+}
+
+fn read_slot(segment: &Segment, slot: usize) -> Result<Slot, OpenError> {
+    if segment.header.slot_len == 0 {
+        return Ok(Slot::Blank);
+    }
+    let at = slot_at(&segment.header, slot);
+    let head = read_up_to(&*segment.file, at, SLOT_HEADER_LEN)?;
     if head.iter().all(|b| *b == 0) {
         return Ok(Slot::Blank);
     }
-    match SlotHeader::decode(&head) {
-        Ok(header) => Ok(read_frame(&*file, &header)?.map_or(Slot::Broken, |frame| {
-            Slot::Whole(MirroredFrame { slot, header, frame: Arc::new(frame) })
-        })),
-        Err(BadSlot::Broken) => Ok(Slot::Broken),
+    let header = match SlotHeader::decode(&head) {
+        Ok(header) => header,
+        Err(BadSlot::Broken) => return Ok(Slot::Broken),
         Err(BadSlot::Newer(found)) => {
-            Err(OpenError::NewerFormat { segment: name.to_owned(), found })
+            return Err(OpenError::NewerFormat { segment: segment.name(), found });
         }
+    };
+    let log = &segment.header;
+    // A block that was written to another place, or by another store.
+    if (header.store_id, header.segment, header.seed) != (log.store_id, log.number, log.hash) {
+        return Ok(Slot::Broken);
     }
+    if !fits(log, header.frame_len as usize) {
+        return Ok(Slot::Mark(header));
+    }
+    let frame = read_frame(segment, at + SLOT_HEADER_LEN as u64, &header)?;
+    Ok(frame.map_or(Slot::Broken, |frame| {
+        Slot::Whole(MirroredFrame { slot, header, frame: Arc::new(frame) })
+    }))
 }
 
-fn read_frame(file: &dyn DiskFile, header: &SlotHeader) -> io::Result<Option<Frame>> {
-    let len = u64::from(header.frame_len);
-    // Asked first: a length is not believed before there are as many bytes.
-    if file.len_bytes()?.saturating_sub(SLOT_HEADER_LEN as u64) < len {
-        return Ok(None);
-    }
-    let bytes = read_up_to(file, SLOT_HEADER_LEN as u64, len as usize)?;
-    let frame = Frame::decode(header.seed, bytes.into()).ok();
-    Ok(frame.filter(|frame| {
-        (frame.header_hash(), frame.hash) == (header.frame_header_hash, header.frame_hash)
-    }))
+fn read_frame(segment: &Segment, at: u64, header: &SlotHeader) -> io::Result<Option<Frame>> {
+    let bytes = read_up_to(&*segment.file, at, header.frame_len as usize)?;
+    let frame = Frame::decode(segment.header.seed(), bytes.into()).ok();
+    Ok(frame.filter(|frame| header.is_of(frame)))
 }
 
 #[cfg(test)]

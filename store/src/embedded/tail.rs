@@ -26,7 +26,7 @@ pub(crate) enum Tail {
 /// durable, and every frame ends in a mark without zeros. So what was torn shows zeros, and has no
 /// frame behind it.
 pub(crate) fn judge_tail(segment: &Segment, from: u64) -> io::Result<Tail> {
-    let len = segment.header.segment_bytes.saturating_sub(from) as usize;
+    let len = segment.header.frames_end().saturating_sub(from) as usize;
     let bytes = read_up_to(&*segment.file, from, len)?;
     let Some(last) = bytes.iter().rposition(|b| *b != 0) else {
         return Ok(Tail::Clean);
@@ -34,16 +34,16 @@ pub(crate) fn judge_tail(segment: &Segment, from: u64) -> io::Result<Tail> {
     let junk = &bytes[..=last];
     let step = segment.header.frame_align as usize;
     for at in (step..junk.len()).step_by(step) {
-        if FrameHeader::decode(segment.header.hash, &junk[at..]).is_ok() {
+        if FrameHeader::decode(segment.header.seed(), &junk[at..]).is_ok() {
             let offset = from + at as u64;
             return Ok(Tail::Damaged(format!(
                 "no whole frame stands here, but a later one begins at offset {offset}"
             )));
         }
     }
-    if let Ok(header) = FrameHeader::decode(segment.header.hash, junk)
+    if let Ok(header) = FrameHeader::decode(segment.header.seed(), junk)
         && let Some(frame) = junk.get(..header.len as usize)
-        && check_trailer(segment.header.hash, frame).is_ok()
+        && check_trailer(segment.header.seed(), frame).is_ok()
     {
         // The walk saw it broken: the disk reads one way and then another.
         return Ok(Tail::Damaged("it reads differently the second time".to_owned()));
@@ -51,7 +51,7 @@ pub(crate) fn judge_tail(segment: &Segment, from: u64) -> io::Result<Tail> {
     let end = from + junk.len() as u64;
     // Where the header came through it says where the end would be, whatever stands behind that. The
     // mark itself may have been changed, but a mark that was not written to its end ends in a zero.
-    let (ended, frame) = match FrameHeader::decode(segment.header.hash, junk) {
+    let (ended, frame) = match FrameHeader::decode(segment.header.seed(), junk) {
         Ok(header) => {
             let frame = &bytes[..bytes.len().min(header.len as usize)];
             (frame.last().is_some_and(|b| *b != 0), frame)

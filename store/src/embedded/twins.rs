@@ -47,12 +47,14 @@ twins! {
     BackupSealedTooSoon,
     /// Recovery does not look at the mirrored tail.
     AckedTailTakenForTorn,
-    /// Appends are acknowledged when they are durable in the segment, and not yet in the mirror.
+    /// Appends are acknowledged when they are durable once, and their copy is not yet.
     MirrorNotAwaited,
     /// Each frame is mirrored over the copy of the one before it.
     MirrorOneSlot,
-    /// Appends are acknowledged when they are durable in the mirror, and not yet in the segment.
-    MirrorBeforeData,
+    /// That a long frame is durable is marked before it is (the watermark before the data).
+    MarkBeforeData,
+    /// Nobody asks which frame was acknowledged last.
+    RollbackNotSeen,
     /// Of the producers who are called out of the queue's line only the first is woken.
     WakesOneProducer,
     /// A producer who gives up keeps the place that was promised to it.

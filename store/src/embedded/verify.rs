@@ -21,7 +21,7 @@ use super::format::segment_name;
 use super::inspect::segment_numbers;
 use super::restore::{Verdict, judge_mirror};
 use super::scan::{Damage, Met, Place, Segment, Stop, check_names, walk};
-use super::slot::{MirroredFrame, read_slots};
+use super::slot::{MirroredFrame, Proofs};
 use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
@@ -133,7 +133,7 @@ pub(crate) fn survey(
     };
     // Before the walk: a frame stands in its segment before it is mirrored, so what is found here a
     // walk meets, also beside a writer.
-    let slots = read_slots(&**disk)?;
+    let proofs = Proofs::read(&**disk)?;
     let bytes_total = total(&**disk, &listed)?;
     let mut streams = NextVersions::new();
     let mut place = Place::start();
@@ -192,7 +192,7 @@ pub(crate) fn survey(
         }
     };
     let mut head = place.chain.next - 1;
-    match (found, judge_mirror(&**disk, &slots, &place)?) {
+    match (found, judge_mirror(&**disk, &proofs, &place)?) {
         (found, Verdict::Restores(MirroredFrame { header, .. })) if found.is_at(&place) => {
             report.mirrored = Some((segment_name(header.segment), header.offset));
         }

@@ -81,7 +81,7 @@ pub(crate) fn copy(
     let head_hash = match place.last_frame.filter(|_| place.sealed) {
         Some(seal_at) => {
             let bytes = read_up_to(&*segment.file, seal_at, SEAL_LEN)?;
-            let seal = FrameHeader::decode(segment.header.hash, &bytes);
+            let seal = FrameHeader::decode(segment.header.seed(), &bytes);
             seal.map_or(place.chain.hash, |seal| seal.previous_hash)
         }
         None => place.chain.hash,
@@ -274,7 +274,7 @@ impl Job<'_> {
         let seal =
             read_up_to(&*segment.file, at, SEAL_LEN).map_err(|e| BackupError::Source(e.into()))?;
         if seal.len() != SEAL_LEN
-            || check_trailer(segment.header.hash, &seal) != Ok(place.chain.hash)
+            || check_trailer(segment.header.seed(), &seal) != Ok(place.chain.hash)
         {
             let damage = segment.damage(at, place.chain.next, "the seal has changed");
             return Err(BackupError::Source(damage.into()));

@@ -1,15 +1,15 @@
 //! Doing it: keep aside, then cut, then move what stands behind, the last segment first.
 //!
 //! ```text
-//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, move 4 ─► move the mirror ─► cut.json
+//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, move 4 ─► move the mark ─► cut.json
 //!             └ refuses to open until here: damaged ──────────┴ a begun segment behind ──┘
 //! ```
 
 use std::io;
 
 use super::super::disk::{Access, Disk, DiskFile, read_up_to};
+use super::super::marker::MARK_FILE;
 use super::super::prepare::UNFINISHED;
-use super::super::slot::SLOT_NAMES;
 use super::super::twins::{Twin, Twins};
 use super::CutPlan;
 
@@ -44,16 +44,14 @@ pub(super) fn cut(disk: &dyn Disk, plan: &CutPlan, twins: Twins) -> io::Result<(
         write_anew(disk, name, *offset, plan.segment_bytes)?;
     }
     // The last one first: as long as any is left behind the cut, the log does not open. What is only
-    // derived, and the mirror, come after the segments.
+    // derived, and the mark, come after the segments.
     for name in plan.moved.iter().rev() {
         move_aside(disk, &plan.directory, name)?;
     }
-    // The mirror still knows what is cut off, and the log would not open beside it.
-    for name in SLOT_NAMES {
-        match disk.rename(name, &format!("{}/{name}", plan.directory)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            Ok(()) | Err(_) => {}
-        }
+    // The mark still knows of what is cut off, and the log would not open beside it.
+    match disk.rename(MARK_FILE, &format!("{}/{MARK_FILE}", plan.directory)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        Ok(()) | Err(_) => {}
     }
     disk.sync_sub_dir(&plan.directory)?;
     disk.sync_dir()?;

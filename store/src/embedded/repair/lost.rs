@@ -6,8 +6,8 @@ use std::io;
 
 use super::super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::super::format::{
-    FRAME_ALIGN, FRAME_HEADER_LEN, FRAME_MAGIC, FrameHeader, FrameKind, HEADER_LEN, SegmentHeader,
-    segment_name, u32_at,
+    FRAME_ALIGN, FRAME_HEADER_LEN, FRAME_MAGIC, FrameHeader, FrameKind, HEADER_LEN, Seed,
+    SegmentHeader, segment_name, u32_at,
 };
 use super::super::frame::Frame;
 use crate::Position;
@@ -73,21 +73,21 @@ pub(super) fn behind(
 
 fn segment(file: &dyn DiskFile, from: u64, lost: &mut Lost) -> io::Result<()> {
     let page = read_up_to(file, 0, HEADER_LEN)?;
-    let (seed, align) = match SegmentHeader::decode(&page) {
+    let (seed, align, end) = match SegmentHeader::decode(&page) {
         Ok(header) => {
             // The events before it were recorded before it was begun.
             lost.spoken_of(header.first_position - 1);
-            (header.hash, u64::from(header.frame_align))
+            (header.seed(), u64::from(header.frame_align), header.frames_end())
         }
         // Where the page was changed its checksum may not have been, and that is the seed.
         Err(_) if page.len() == HEADER_LEN => {
-            (u32_at(&page, HEADER_LEN - 4), u64::from(FRAME_ALIGN))
+            (Seed::new(u32_at(&page, HEADER_LEN - 4)), u64::from(FRAME_ALIGN), u64::MAX)
         }
         Err(_) => return Ok(()),
     };
     let mut at = from.max(HEADER_LEN as u64).next_multiple_of(align);
     let (mut chunk, mut chunk_at) = (Vec::new(), at);
-    loop {
+    while at < end {
         let inside = (at - chunk_at) as usize;
         if inside + FRAME_HEADER_LEN > chunk.len() {
             (chunk, chunk_at) = (read_up_to(file, at, CHUNK_BYTES)?, at);
@@ -124,6 +124,7 @@ fn segment(file: &dyn DiskFile, from: u64, lost: &mut Lost) -> io::Result<()> {
         };
         at = at.next_multiple_of(align);
     }
+    Ok(())
 }
 
 impl Lost {

@@ -80,7 +80,7 @@ fn frames(bytes: &[u8]) -> Vec<(usize, usize)> {
     let header = SegmentHeader::decode(&bytes[..HEADER_LEN]).unwrap();
     let (mut at, mut frames) = (HEADER_LEN, Vec::new());
     while let Some(head) = bytes.get(at..at + FRAME_HEADER_LEN)
-        && let Ok(frame) = FrameHeader::decode(header.hash, head)
+        && let Ok(frame) = FrameHeader::decode(header.seed(), head)
     {
         frames.push((at, frame.len as usize));
         at = header.align((at + frame.len as usize) as u64) as usize;

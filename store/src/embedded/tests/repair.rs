@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::format::{HEADER_LEN, segment_name};
+use super::super::format::{HEADER_LEN, SegmentHeader, segment_name};
+use super::super::marker::MARK_FILE;
 use super::super::repair::repair_without;
 use super::super::sim::{Faults, Leaves, SimDisk};
-use super::super::slot::SLOT_NAMES;
 use super::super::twins::{Twin, Twins};
 use super::super::{
     CutPlan, Disk, Embedded, OpenError, RepairError, Repaired, VerifyOptions, repair_on,
@@ -26,9 +26,20 @@ fn log() -> (SimDisk, Vec<RecordedEvent>) {
     let events = run(everything(&store));
     assert!(store.info().segments >= 5, "{:?}", store.info());
     drop(store);
-    // Without the mirror, which would give the last frames back instead.
-    SLOT_NAMES.iter().for_each(|slot| disk.lose(slot));
+    without_proofs(&disk);
     (disk, events)
+}
+
+/// Without the copies, which would give the last frames back instead, and without the mark.
+fn without_proofs(disk: &SimDisk) {
+    disk.lose(MARK_FILE);
+    for name in disk.names().iter().filter(|name| name.ends_with(".seg")) {
+        let bytes = disk.contents(name).unwrap();
+        if let Ok(header) = SegmentHeader::decode(&bytes[..HEADER_LEN]) {
+            let slots = header.frames_end();
+            disk.scribble(name, slots, &vec![0; bytes.len() - slots as usize]);
+        }
+    }
 }
 
 fn copy(disk: &SimDisk) -> SimDisk {
