@@ -23,6 +23,7 @@ use super::disk::{Access, Disk, RealDisk, read_up_to};
 use super::format::{BadHeader, HEADER_LEN, segment_name};
 use super::inspect::{open_segment, segment_numbers};
 use super::scan::{Damage, Met, Place, is_zero, walk_segment};
+use super::slot::SLOT_NAMES;
 use super::twins::Twins;
 use super::verify::{Survey, VerifyOptions, VerifyProgress, VerifyReport, survey};
 use super::{LOG_DIR, OpenError};
@@ -30,8 +31,6 @@ use crate::Position;
 
 pub use lost::{Lost, LostStream};
 
-/// The files of the mirrored tail.
-const MIRROR: [&str; 2] = ["tail-0", "tail-1"];
 /// What the names of segments' indexes end in.
 const INDEX: &str = ".idx";
 
@@ -228,7 +227,7 @@ fn beside(listed: &[String], number: u64, moved: &[String]) -> Vec<String> {
         segment.is_some_and(|it| it == segment_name(number) || moved.contains(&it))
     };
     let mut beside: Vec<_> =
-        listed.iter().filter(|it| MIRROR.contains(&it.as_str()) || gone(it)).cloned().collect();
+        listed.iter().filter(|it| SLOT_NAMES.contains(&it.as_str()) || gone(it)).cloned().collect();
     beside.sort_unstable();
     beside
 }

@@ -16,8 +16,12 @@ use crate::contract::{batch, event, everything};
 use crate::{EventStore, Expected, Position, RecordedEvent};
 
 /// What this version adds: name, and how it comes about.
-const MADE: [(&str, fn(&Path)); 3] =
-    [("v1-segments", segments), ("v1-unindexed", unindexed), ("v1-torn", torn)];
+const MADE: [(&str, fn(&Path)); 4] = [
+    ("v1-segments", unmirrored),
+    ("v1-unindexed", unindexed),
+    ("v1-torn", torn),
+    ("v1-mirrored", segments),
+];
 const EXPECTED: &str = "expected.json";
 
 fn golden() -> PathBuf {
@@ -51,10 +55,16 @@ fn segments(directory: &Path) {
     assert!(store.info().segments >= 3, "{:?}", store.info());
 }
 
+/// The same as it was before the tail was mirrored.
+fn unmirrored(directory: &Path) {
+    segments(directory);
+    remove(directory, |name| name.starts_with("tail-"));
+}
+
 /// The same as it was before there were indexes.
 fn unindexed(directory: &Path) {
-    segments(directory);
-    remove(directory, |name| name.ends_with(".idx") || name.starts_with("tail-"));
+    unmirrored(directory);
+    remove(directory, |name| name.ends_with(".idx"));
 }
 
 /// The same with a last write that never ended, as it was before the tail was mirrored.
