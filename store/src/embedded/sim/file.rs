@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use super::contents::{Contents, Fate, Write, overwrite};
 use super::trace::Operation;
-use super::{KEPT_BLOCKS, REMEMBERED_BYTES, SimDisk, State, off};
+use super::{KEPT_SECTORS, REMEMBERED_BYTES, SimDisk, State, off};
 use crate::embedded::disk::DiskFile;
 use crate::embedded::format::SECTOR;
 
@@ -140,7 +140,7 @@ impl State {
             let end = ((at + SECTOR) as usize).min(durable.len());
             if let Some(older) = durable.get(at as usize..end) {
                 self.older.push_back((file, at, older.to_vec()));
-                if self.older.len() > KEPT_BLOCKS {
+                if self.older.len() > KEPT_SECTORS {
                     self.older.pop_front();
                 }
             }

@@ -31,8 +31,10 @@ use trace::{Operation, Trace};
 
 pub use faults::{Faults, Injuries, Leaves, Weather};
 
-/// How many older contents of blocks are remembered.
-const KEPT_BLOCKS: usize = 64;
+/// How many older contents of sectors are remembered.
+const KEPT_SECTORS: usize = 64;
+/// How many writes that a power cut took are remembered.
+const KEPT_GHOSTS: usize = 8;
 /// Longer writes than this are not remembered: they fill new files with zeros.
 const REMEMBERED_BYTES: usize = 6 << 10;
 
@@ -55,9 +57,10 @@ struct State {
     faults: Faults,
     dice: Dice,
     injuries: Injuries,
-    /// What blocks held before they were written again, or would hold if the power had not gone off:
-    /// file, offset, bytes.
+    /// What sectors held before they were written again: file, offset, bytes.
     older: VecDeque<(usize, u64, Vec<u8>)>,
+    /// What would have been written if the power had not gone off.
+    ghosts: VecDeque<(usize, u64, Vec<u8>)>,
     trace: Trace,
     off: bool,
     locked: bool,
@@ -248,14 +251,14 @@ impl SimDisk {
         let files =
             state.files.iter().map(|file| file.after_power_cut(leaves, &mut dice)).collect();
         // What was lost may still be somewhere, and come back.
-        let mut older = state.older.clone();
+        let mut ghosts = state.ghosts.clone();
         for (file, contents) in state.files.iter().enumerate() {
             for write in contents.unsynced.iter().filter(|w| w.bytes.len() <= REMEMBERED_BYTES) {
-                older.push_back((file, write.offset, write.bytes.clone()));
+                ghosts.push_back((file, write.offset, write.bytes.clone()));
             }
         }
-        while older.len() > KEPT_BLOCKS {
-            older.pop_front();
+        while ghosts.len() > KEPT_GHOSTS {
+            ghosts.pop_front();
         }
         let mut trace = state.trace.clone();
         trace.note(format!("the power was off; it left {leaves:?}"));
@@ -263,7 +266,8 @@ impl SimDisk {
             files,
             names: Names::durable(entries),
             injuries: state.injuries,
-            older,
+            older: state.older.clone(),
+            ghosts,
             trace,
             ..State::default()
         })
@@ -280,6 +284,7 @@ impl SimDisk {
             names: state.names.clone(),
             injuries: state.injuries,
             older: state.older.clone(),
+            ghosts: state.ghosts.clone(),
             trace,
             ..State::default()
         })

@@ -38,7 +38,7 @@ fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
     };
     let sector = at / SECTOR * SECTOR;
     let mut may_cut = false;
-    let what = match dice.roll(12) {
+    let what = match dice.roll(14) {
         0..=2 => {
             let bit = dice.roll(8) as u8;
             disk.flip(&name, at, bit)
@@ -50,11 +50,15 @@ fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
             disk.scribble(&name, sector, &vec![0; len as usize]);
             format!("the sector at {sector} of {name} reads as zeros")
         }
-        4 | 10 | 11 => {
+        4 => {
             may_cut = true;
-            let older = dice.roll(disk.older_blocks() as u64) as usize;
-            let (name, at) = disk.bring_back(older)?;
+            let (name, at) = disk.bring_back(dice.number())?;
             format!("older bytes at {at} of {name} are back")
+        }
+        10..=13 => {
+            may_cut = true;
+            let (name, at) = disk.bring_back_lost(dice.number())?;
+            format!("bytes at {at} of {name} have come that the power cut had taken")
         }
         5 => {
             may_cut = true;

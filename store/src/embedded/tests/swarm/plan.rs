@@ -74,7 +74,7 @@ impl Plan {
             steps: *dice.pick(&[4, 10, 20]),
             streams: 1 + dice.roll(6),
             payload_bytes: *dice.pick(&[16, 300, 1500, segment_bytes / 3]),
-            even: dice.one_in(5),
+            even: dice.one_in(3),
             work: Work {
                 appends: 1 + dice.roll(6),
                 at_once: dice.roll(4),
