@@ -8,6 +8,8 @@
 //!          [ data length u32 ][ kind ][ metadata ][ data ]
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -16,7 +18,7 @@ use super::format::{
     FRAME_HEADER_LEN, FrameHeader, FrameKind, TRAILER_LEN, bytes_at, check_trailer, finish, u32_at,
     u64_at,
 };
-use crate::{Filter, Position, RecordedEvent, StreamId};
+use crate::{Filter, Kind, Position, RecordedEvent, StreamId};
 
 pub(crate) const APPEND_HEADER_LEN: usize = 8;
 pub(crate) const BATCH_HEADER_LEN: usize = 16;
@@ -36,6 +38,27 @@ pub(crate) struct Frame {
     pub(crate) entries: Vec<Entry>,
 }
 
+/// Names that were met, so that each is copied once. There are few of them.
+#[derive(Default)]
+pub(crate) struct Kinds([Option<Kind>; Kinds::PLACES]);
+
+impl Kinds {
+    const PLACES: usize = 32;
+
+    fn of(&mut self, name: &str) -> Kind {
+        let bytes = name.as_bytes();
+        // Any mixture will do: two names in one place only cost a copy.
+        let mixed = bytes.len() * 7
+            + usize::from(bytes[bytes.len() - 1]) * 5
+            + usize::from(bytes[bytes.len() / 2]);
+        let place = &mut self.0[mixed % Self::PLACES];
+        match place {
+            Some(kind) if kind == name => kind.clone(),
+            Some(_) | None => place.insert(name.into()).clone(),
+        }
+    }
+}
+
 /// Where one event stands in its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -53,6 +76,11 @@ impl Frame {
 
     /// The event at a position that lies in this frame. Its payload is a slice of the frame.
     pub(crate) fn event(&self, position: u64) -> RecordedEvent {
+        self.event_with(position, &mut Kinds::default())
+    }
+
+    /// As [`Frame::event`], one of many: names that were met before are not copied again.
+    pub(crate) fn event_with(&self, position: u64, kinds: &mut Kinds) -> RecordedEvent {
         let entry = &self.entries[(position - self.first) as usize];
         let at = entry.at as usize;
         let head = &self.bytes[at..at + EVENT_HEADER_LEN];
@@ -65,11 +93,19 @@ impl Frame {
             stream_version: entry.version,
             recorded_at_micros: self.recorded_at_micros,
             id: Uuid::from_bytes(bytes_at(head, 0)),
-            kind: self.kind(entry).into(),
+            kind: kinds.of(self.kind(entry)),
             schema_version: u16::from_le_bytes(bytes_at(head, 16)),
             metadata: self.bytes.slice(metadata_at..data_at),
             data: self.bytes.slice(data_at..data_at + u32_at(head, 24) as usize),
         }
+    }
+
+    /// Where the bytes of the event at a position stand in this frame.
+    pub(crate) fn range(&self, position: u64) -> Range<usize> {
+        let at = self.entries[(position - self.first) as usize].at as usize;
+        let len =
+            event_len(&self.bytes[at..]).expect("lengths were checked when it was taken apart");
+        at..at + len
     }
 
     /// Whether the event at a position of this frame is wanted.
@@ -106,6 +142,40 @@ impl Frame {
             entries,
         })
     }
+}
+
+/// How long the event is that `bytes` begin with, from its header to the end of its data.
+fn event_len(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.get(..EVENT_HEADER_LEN)?;
+    let names = EVENT_HEADER_LEN + usize::from(head[18]);
+    names.checked_add(u32_at(head, 20) as usize)?.checked_add(u32_at(head, 24) as usize)
+}
+
+/// Takes the bytes of one event apart, which were checked to be what was written; `None` when they
+/// are not the bytes of just one event.
+pub(crate) fn single_event(
+    bytes: &Bytes,
+    position: u64,
+    stream: &StreamId,
+    stream_version: u64,
+    recorded_at_micros: i64,
+) -> Option<RecordedEvent> {
+    if event_len(bytes)? != bytes.len() {
+        return None;
+    }
+    let metadata_at = EVENT_HEADER_LEN + usize::from(bytes[18]);
+    let data_at = metadata_at + u32_at(bytes, 20) as usize;
+    Some(RecordedEvent {
+        position: Position(position),
+        stream: stream.clone(),
+        stream_version,
+        recorded_at_micros,
+        id: Uuid::from_bytes(bytes_at(bytes, 0)),
+        kind: ascii(&bytes[EVENT_HEADER_LEN..metadata_at])?.into(),
+        schema_version: u16::from_le_bytes(bytes_at(bytes, 16)),
+        metadata: bytes.slice(metadata_at..data_at),
+        data: bytes.slice(data_at..),
+    })
 }
 
 /// Walks the body with every length checked against what is there.

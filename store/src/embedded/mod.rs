@@ -4,21 +4,30 @@
 //! ```text
 //!   append ─► queue ─► writer thread ─► segment files        (writer, log, prepare)
 //!                          │ publish
-//!   reads  ◄─ view ◄───────┘                                 (index in memory, recent frames, disk)
-//!   open   ─► recovery ─► scan                               (walk all, cut the torn, refuse damage)
+//!   reads  ◄─ view ◄───────┘        (recent frames, live: in memory, archive: indexes on the disk)
+//!   open   ─► recovery ─► scan                (walk the end, cut the torn, refuse damage)
+//!   roll   ─► indexer ─► index                (a sealed segment leaves the memory)
 //! ```
 
+mod archive;
+mod backup;
+mod chunks;
 mod disk;
 mod encode;
 mod format;
+mod files;
 mod frame;
 mod group;
+mod index;
+mod indexer;
 mod inspect;
+mod live;
 mod log;
 mod options;
 mod prepare;
 mod queue;
 mod reader;
+mod reads;
 mod recovery;
 mod repair;
 mod scan;
@@ -52,10 +61,11 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+pub use backup::{BACKUP_FILE, BackupError, BackupProgress, BackupReport, backup};
 pub use disk::{Access, Disk, DiskFile, DiskLock, RealDisk};
 pub use options::{
-    DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, Lab, MOST_SEGMENT_BYTES, OpenError,
-    Options,
+    DEFAULT_INDEX_CACHE_BYTES, DEFAULT_SEGMENT_BYTES, Entropy, LEAST_SEGMENT_BYTES, Lab,
+    MOST_SEGMENT_BYTES, OpenError, OpenProgress, Options, Progress,
 };
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
@@ -119,7 +129,8 @@ impl Embedded {
 
     /// Opens the log in the directory that `disk` is.
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
-        let recovery::Opened { log, view, lock, recovery } = recovery::recover(&disk, &options)?;
+        let recovery::Opened { log, view, indexer, lock, recovery } =
+            recovery::recover(&disk, &options)?;
         let store_id = log.place.store_id.expect("an open log has an id");
         let (told, head) = watch::channel(Position(view.visible()));
         let (queue, orders) = queue::queue(QUEUE_APPENDS, options.lab.twins);
@@ -130,6 +141,7 @@ impl Embedded {
             queue: orders,
             segment_bytes: options.segment_bytes(),
             group: Group::default(),
+            indexer,
             lock,
         };
         let thread = std::thread::Builder::new().name("holdfast-writer".into());

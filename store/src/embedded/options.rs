@@ -15,6 +15,8 @@ pub const LEAST_SEGMENT_BYTES: u64 = 1 << 20;
 pub const MOST_SEGMENT_BYTES: u64 = 1 << 30;
 /// How many bytes of recent frames are kept at hand unless somebody says otherwise.
 const DEFAULT_CACHE_BYTES: usize = 32 << 20;
+/// How many bytes of the indexes of sealed segments are kept at hand unless somebody says otherwise.
+pub const DEFAULT_INDEX_CACHE_BYTES: usize = 32 << 20;
 
 /// How a log is opened.
 #[derive(Clone, Debug)]
@@ -25,11 +27,17 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How many bytes of the newest frames stay in memory for those who follow the log.
     pub cache_bytes: usize,
+    /// How many bytes of the indexes of sealed segments stay in memory, however many segments there
+    /// are. A quarter of them is a filter that knows which streams are new.
+    pub index_cache_bytes: usize,
+    /// Whom to tell how far opening has come, where it takes long: indexes that are missing or
+    /// damaged are made anew, each from its segment.
+    pub progress: Option<Progress>,
     /// What `recorded_at` is taken from.
     pub clock: Clock,
     /// Where the store's id and the segments' salts come from.
     pub entropy: Entropy,
-    /// Whether segments are prepared in a thread of their own. A simulation, which wants the same
+    /// Whether segments are prepared, indexed and read ahead in threads of their own. A simulation, which wants the same
     /// order of operations each time, says no.
     pub prepare_in_background: bool,
     /// For the log's own tests.
@@ -56,6 +64,8 @@ impl Default for Options {
         Self {
             segment_bytes: DEFAULT_SEGMENT_BYTES,
             cache_bytes: DEFAULT_CACHE_BYTES,
+            index_cache_bytes: DEFAULT_INDEX_CACHE_BYTES,
+            progress: None,
             clock: Clock::system(),
             entropy: Entropy::system(),
             prepare_in_background: true,
@@ -67,6 +77,40 @@ impl Default for Options {
 impl Options {
     pub(crate) fn segment_bytes(&self) -> u64 {
         self.segment_bytes.clamp(self.lab.least_segment_bytes, MOST_SEGMENT_BYTES)
+    }
+}
+
+/// How far opening a log has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenProgress {
+    /// How many segments there are.
+    pub segments_total: u64,
+    /// How many of them are looked at.
+    pub segments_done: u64,
+    /// Of how many the index was made anew.
+    pub indexes_made: u64,
+}
+
+type Tell = dyn Fn(OpenProgress) + Send + Sync;
+
+/// Whom to tell how far opening has come: called for each segment, by the thread that opens.
+#[derive(Clone)]
+pub struct Progress(Arc<Tell>);
+
+impl Progress {
+    /// Tells this function.
+    pub fn new(tell: impl Fn(OpenProgress) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    pub(crate) fn tell(&self, progress: OpenProgress) {
+        (self.0)(progress);
+    }
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Progress")
     }
 }
 

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
+use super::archive::Archive;
 use super::disk::{Access, Disk, RealDisk};
-use super::scan::{Met, Place, Segment, Stop, check_names, walk};
+use super::scan::{Met, Place, Segment, Stop, check_names, walk_unless};
 use super::twins::Twins;
 use super::view::View;
-use super::{LOG_DIR, OpenError, StoreInfo, info};
+use super::{DEFAULT_INDEX_CACHE_BYTES, LOG_DIR, OpenError, StoreInfo, info};
 use crate::{
     AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,
     StreamAppend, StreamId,
@@ -33,7 +34,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the log in `log/` under the data directory. Reads all of it once; waits for the disk.
+    /// Opens the log in `log/` under the data directory. Sealed segments whose index is missing or
+    /// damaged are read once, and indexed in memory: a reader writes nothing. Waits for the disk.
     pub fn open(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_on(Arc::new(RealDisk::new(data_dir.as_ref().join(LOG_DIR))))
     }
@@ -45,7 +47,9 @@ impl Reader {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::NoLog),
             Err(e) => return Err(e.into()),
         };
-        let view = Arc::new(View::new(RECENT_BYTES));
+        let archive =
+            Archive::new(Arc::clone(&disk), DEFAULT_INDEX_CACHE_BYTES, false, Twins::default());
+        let view = Arc::new(View::new(archive, RECENT_BYTES, true));
         let mut place = Place::start();
         step(&*disk, &view, &mut place)?;
         check_names(&listed, &place)?;
@@ -94,24 +98,32 @@ impl Reader {
 /// Walks on and shows what is found, when it is durable.
 fn step(disk: &dyn Disk, view: &View, place: &mut Place) -> Result<(), OpenError> {
     let mut newest: Option<Segment> = None;
-    let walked = walk(disk, Access::Read, place, Twins::default(), &mut |met| match met {
-        Met::Segment(segment) => {
-            view.add_segment(segment.clone());
-            Ok(())
-        }
-        Met::Frame(segment, offset, frame) => {
-            newest = Some(segment.clone());
-            let first = frame.first;
-            view.hold_back(offset, &Arc::new(frame))
-                .map_err(|what| segment.damage(offset, first, what))
-        }
-    });
+    let walked = walk_unless(
+        disk,
+        Access::Read,
+        place,
+        Twins::default(),
+        &mut |segment| view.add_sealed(segment),
+        &mut |met| match met {
+            Met::Segment(segment) => {
+                view.add_segment(segment.clone());
+                Ok(())
+            }
+            Met::Frame(segment, offset, frame) => {
+                newest = Some(segment.clone());
+                let first = frame.first;
+                view.hold_back(offset, &Arc::new(frame))
+                    .map_err(|what| segment.damage(offset, first, what))
+            }
+        },
+    );
     // The writer shows only what is durable; what is seen here may still be on its way to the disk,
     // so it is sent there before it is shown. What stands before the last frame is durable already.
     if let Some(segment) = newest {
         segment.file.sync_data()?;
     }
     view.let_go();
+    view.adopt_indexes()?;
     match walked? {
         // All of these are the end of what is whole; whether the rest is torn, damaged or just being
         // written is for recovery and `verify` to say.

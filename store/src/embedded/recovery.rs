@@ -1,18 +1,24 @@
-//! Opening the log to write: find its end, cut what was torn, refuse what is damaged, make durable
+//! Opening the log to write: find its end (sealed segments are taken at the word of their index,
+//! which their own header and seal confirm), cut what was torn, refuse what is damaged, make durable
 //! what is found, and only then serve. Running it again, or crashing in the middle of it, changes
 //! nothing.
 
 use std::sync::Arc;
 
+use super::archive::Archive;
 use super::disk::{Access, Disk, DiskLock, read_up_to};
-use super::format::{FRAME_HEADER_LEN, FrameHeader, HEADER_LEN, SegmentHeader, check_trailer};
+use super::format::{
+    FRAME_HEADER_LEN, FrameHeader, HEADER_LEN, SegmentHeader, check_trailer, segment_number,
+};
+use super::index;
+use super::indexer::Indexer;
 use super::log::{Log, WriteError, adopt_prepared};
 use super::prepare::{Preparer, UNFINISHED};
-use super::scan::{Met, Place, Segment, Stop, check_names, walk};
+use super::scan::{Met, Place, Segment, Stop, check_names, walk_unless};
 use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::{Twin, Twins};
 use super::view::View;
-use super::{OpenError, Options};
+use super::{OpenError, OpenProgress, Options, Progress};
 use crate::Position;
 
 /// What was found when the log was opened.
@@ -20,6 +26,8 @@ use crate::Position;
 pub struct Recovery {
     /// How many events are there.
     pub events: u64,
+    /// Of how many sealed segments the index was missing, stale or damaged, and was made anew.
+    pub indexes_made: u64,
     /// The write that was cut off, if there was one.
     pub torn: Option<Torn>,
 }
@@ -43,6 +51,7 @@ pub struct Torn {
 pub(crate) struct Opened {
     pub(crate) log: Log,
     pub(crate) view: Arc<View>,
+    pub(crate) indexer: Indexer,
     pub(crate) lock: DiskLock,
     pub(crate) recovery: Recovery,
 }
@@ -52,23 +61,37 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
     disk.make_dir()?;
     let lock = disk.lock()?.ok_or(OpenError::InUse)?;
     let listed = disk.list()?;
-    for unfinished in listed.iter().filter(|name| name.ends_with(UNFINISHED)) {
-        disk.remove(unfinished)?;
+    let unfinished = |name: &str| name.ends_with(UNFINISHED) || name.ends_with(index::UNFINISHED);
+    for name in listed.iter().filter(|name| unfinished(name)) {
+        disk.remove(name)?;
     }
 
-    let view = Arc::new(View::new(options.cache_bytes));
+    let archive = Archive::new(Arc::clone(disk), options.index_cache_bytes, true, twins);
+    let view = Arc::new(View::new(archive, options.cache_bytes, options.prepare_in_background));
     let mut place = Place::start();
-    let stop = walk(&**disk, Access::ReadWrite, &mut place, twins, &mut |met| match met {
-        Met::Segment(segment) => {
-            view.add_segment(segment.clone());
-            Ok(())
-        }
-        Met::Frame(segment, offset, frame) => {
-            let first = frame.first;
-            view.add(offset, &Arc::new(frame), false)
-                .map_err(|what| segment.damage(offset, first, what))
-        }
-    })?;
+    let mut told = Told::new(options.progress.clone(), &listed);
+    let stop = walk_unless(
+        &**disk,
+        Access::ReadWrite,
+        &mut place,
+        twins,
+        &mut |segment| {
+            let end = view.add_sealed(segment)?;
+            told.segment(&view);
+            Ok(end)
+        },
+        &mut |met| match met {
+            Met::Segment(segment) => {
+                view.add_segment(segment.clone());
+                Ok(())
+            }
+            Met::Frame(segment, offset, frame) => {
+                let first = frame.first;
+                view.add(offset, &Arc::new(frame), false)
+                    .map_err(|what| segment.damage(offset, first, what))
+            }
+        },
+    )?;
     check_names(&listed, &place)?;
 
     let torn = match (&stop, place.segment.clone()) {
@@ -105,9 +128,39 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
         })?;
         view.add_segment(segment);
     }
-    let recovery = Recovery { events: view.visible(), torn };
-    tracing::info!(events = recovery.events, segments = view.segments().0, "the log is open");
-    Ok(Opened { log, view, lock, recovery })
+    let recovery = Recovery { events: view.visible(), indexes_made: view.indexes_made(), torn };
+    tracing::info!(
+        events = recovery.events,
+        segments = view.segments().0,
+        indexes_made = recovery.indexes_made,
+        "the log is open"
+    );
+    let indexer = Indexer::new(Arc::clone(&view), options.prepare_in_background);
+    indexer.wake();
+    Ok(Opened { log, view, indexer, lock, recovery })
+}
+
+/// Tells how far opening has come.
+struct Told {
+    progress: Option<Progress>,
+    now: OpenProgress,
+}
+
+impl Told {
+    fn new(progress: Option<Progress>, listed: &[String]) -> Self {
+        let segments = listed.iter().filter(|name| segment_number(name).is_some()).count();
+        let segments_total = segments as u64;
+        let now = OpenProgress { segments_total, segments_done: 0, indexes_made: 0 };
+        Self { progress, now }
+    }
+
+    fn segment(&mut self, view: &View) {
+        if let Some(progress) = &self.progress {
+            self.now.segments_done += 1;
+            self.now.indexes_made = view.indexes_made();
+            progress.tell(self.now);
+        }
+    }
 }
 
 /// Cuts what a crash has left behind the last whole frame; refuses what no crash leaves.

@@ -30,6 +30,11 @@ use crate::Position;
 
 pub use lost::{Lost, LostStream};
 
+/// The files of the mirrored tail.
+const MIRROR: [&str; 2] = ["tail-0", "tail-1"];
+/// What the names of segments' indexes end in.
+const INDEX: &str = ".idx";
+
 /// What cutting a damaged log off would do, or has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CutPlan {
@@ -46,7 +51,8 @@ pub struct CutPlan {
     pub cut: (String, u64),
     /// Whether that segment is written anew; otherwise nothing stands behind the offset.
     pub rewritten: bool,
-    /// Segments that are moved aside as they are.
+    /// Files that are moved aside as they are: the segments behind, what is derived from them, and
+    /// the mirrored tail, which would tell that frames are missing. The last is moved first.
     pub moved: Vec<String>,
     /// The directory beside the segments that they are kept in; it has a note, `cut.json`.
     pub directory: String,
@@ -200,6 +206,7 @@ fn plan(
         }
     }
     let lost = lost::behind(disk, number, offset, &moved, place.chain.next)?;
+    moved.splice(0..0, beside(listed, number, &moved));
     Ok(CutPlan {
         store_id,
         head: Position(place.chain.next - 1),
@@ -212,6 +219,18 @@ fn plan(
         segment_bytes,
         damage,
     })
+}
+
+/// What stands beside the segments that are cut, and says what would no longer be so.
+fn beside(listed: &[String], number: u64, moved: &[String]) -> Vec<String> {
+    let gone = |name: &String| {
+        let segment = name.strip_suffix(INDEX).map(|stem| format!("{stem}.seg"));
+        segment.is_some_and(|it| it == segment_name(number) || moved.contains(&it))
+    };
+    let mut beside: Vec<_> =
+        listed.iter().filter(|it| MIRROR.contains(&it.as_str()) || gone(it)).cloned().collect();
+    beside.sort_unstable();
+    beside
 }
 
 /// The end of what is sound. Where only the length of the next segment's file is wrong, the frames

@@ -135,7 +135,7 @@ impl Place {
     }
 
     /// Goes to the end of a segment whose seal is known.
-    fn skip_to(&mut self, end: &SealedEnd) {
+    pub(crate) fn skip_to(&mut self, end: &SealedEnd) {
         let header = &self.segment.as_ref().expect("a segment is skipped when it has begun").header;
         self.offset = header.align(end.seal_at + SEAL_LEN as u64);
         self.last_frame = Some(end.seal_at);

@@ -31,6 +31,12 @@ twins! {
     SyncRetried,
     /// Torn bytes are left where they are.
     TailNotCut,
+    /// An index is used without asking whether it is of this segment.
+    StaleIndexTrusted,
+    /// The checksums of an index's pages are not looked at.
+    IndexChecksumIgnored,
+    /// An event that is read alone is not checked.
+    EventChecksumIgnored,
     /// Whatever does not read well is taken for a torn tail.
     DamageTakenForTail,
     /// Each batch of an append has a frame of its own.

@@ -26,7 +26,7 @@ use crate::Position;
 pub(crate) use streams::NextVersions;
 
 /// A writer takes microseconds to finish a write that was met half way.
-const SETTLE: Duration = Duration::from_millis(20);
+pub(crate) const SETTLE: Duration = Duration::from_millis(20);
 
 /// How far a verification has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,13 +203,14 @@ pub(crate) fn survey(
     Ok(Survey { report, place, streams })
 }
 
-enum End {
+/// What stands where a walk has ended.
+pub(crate) enum End {
     Clean,
     Torn(String),
     Damaged(Damage),
 }
 
-fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, OpenError> {
+pub(crate) fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, OpenError> {
     let Some(segment) = &place.segment else {
         return Ok(End::Clean);
     };

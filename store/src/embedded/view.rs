@@ -1,45 +1,41 @@
-//! What readers see: only what is durable. An index in memory (stream → versions → positions →
-//! frames) and the last frames as they were written, so that followers at the head do not touch
-//! the disk. Everything here is derived from the segments.
+//! What readers see: only what is durable. An index in memory of the segment that is written, the
+//! indexes of the sealed ones on the disk, and the last frames as they were written, so that
+//! followers at the head do not touch the disk. Everything here is derived from the segments.
+//!
+//! ```text
+//!   sealed, indexed ……………… sealed, being indexed │ written          ◄── publish
+//!   (archive: O(1) in memory each)   (live: in memory as a whole)
+//! ```
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use bytes::Bytes;
-
-use super::disk::read_up_to;
+use super::OpenError;
+use super::archive::{Archive, Sealed};
+use super::chunks::Chunks;
 use super::frame::Frame;
-use super::scan::{Damage, Segment};
-use crate::{Direction, Filter, Page, Position, ReadError, RecordedEvent, StreamId};
+use super::index::name_hash;
+use super::live::Live;
+use super::scan::{SealedEnd, Segment};
+use crate::{ReadError, StreamId};
 
-/// How many bytes of frames one page of the whole log looks at, at most (one frame always goes).
-const PAGE_SCAN_BYTES: u64 = 4 << 20;
-/// How many bytes are read from the disk at once, where frames follow each other.
-const READ_AHEAD_BYTES: u64 = 1 << 20;
-
-/// Where a frame stands.
-#[derive(Clone, Copy, Debug)]
-struct FrameRef {
-    first: u64,
-    /// Index into [`Index::segments`].
-    segment: u32,
-    offset: u32,
-    len: u32,
-    hash: u32,
-}
+/// Of how many streams whose last event stands in a sealed segment the version is kept at hand.
+const VERSIONS_KEPT: usize = 1 << 16;
 
 #[derive(Default)]
-struct Index {
-    segments: Vec<Segment>,
-    frames: Vec<FrameRef>,
-    /// For each stream the positions of its events; the one of version `v` stands at `v`.
-    streams: HashMap<StreamId, Vec<u64>>,
-    head: u64,
+pub(super) struct Index {
+    /// The older segments, first to last.
+    pub(super) sealed: Arc<Vec<Arc<Sealed>>>,
+    /// The newer ones; the last one is written.
+    pub(super) live: Vec<Live>,
+    pub(super) head: u64,
     /// Up to here readers see; what lies between here and the head is not known to be durable.
-    visible: u64,
-    /// The newest frames, oldest first.
-    recent: VecDeque<Arc<Frame>>,
+    pub(super) visible: u64,
+    /// The newest frames, oldest first, without a gap up to the head.
+    pub(super) recent: VecDeque<Arc<Frame>>,
     recent_bytes: usize,
+    streams: u64,
+    bytes: u64,
 }
 
 /// What has gone wrong, if something has.
@@ -54,28 +50,139 @@ pub(crate) enum Trouble {
 /// The durable log, as readers see it.
 pub(crate) struct View {
     index: RwLock<Index>,
+    pub(super) archive: Archive,
+    pub(super) chunks: Chunks,
+    /// Whether chunks are read ahead in another thread.
+    pub(super) reads_ahead: bool,
+    versions: Mutex<Versions>,
     trouble: Mutex<Option<Trouble>>,
     recent_limit: usize,
 }
 
-/// A frame to read from: here, or on the disk.
-enum Source {
-    Recent(Arc<Frame>),
-    /// With the position of the frame's last event.
-    Disk(Segment, FrameRef, u64),
+/// Versions that were looked up in sealed segments, each with how many of these there were then.
+/// Two generations: when the younger is full, the older is forgotten.
+#[derive(Default)]
+struct Versions {
+    young: HashMap<StreamId, (usize, Option<u64>)>,
+    old: HashMap<StreamId, (usize, Option<u64>)>,
+}
+
+impl Versions {
+    fn get(&self, stream: &StreamId) -> Option<(usize, Option<u64>)> {
+        self.young.get(stream).or_else(|| self.old.get(stream)).copied()
+    }
+
+    fn put(&mut self, stream: &StreamId, known: (usize, Option<u64>)) {
+        if self.young.len() >= VERSIONS_KEPT / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(stream.clone(), known);
+    }
 }
 
 impl View {
-    pub(crate) fn new(recent_limit: usize) -> Self {
-        Self { index: RwLock::default(), trouble: Mutex::default(), recent_limit }
+    pub(crate) fn new(archive: Archive, recent_limit: usize, reads_ahead: bool) -> Self {
+        Self {
+            index: RwLock::default(),
+            archive,
+            chunks: Chunks::default(),
+            reads_ahead,
+            versions: Mutex::default(),
+            trouble: Mutex::default(),
+            recent_limit,
+        }
     }
 
-    fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
+    pub(super) fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn index_mut(&self) -> std::sync::RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A segment begins, behind the last one.
     pub(crate) fn add_segment(&self, segment: Segment) {
-        self.index.write().unwrap_or_else(PoisonError::into_inner).segments.push(segment);
+        let mut index = self.index_mut();
+        index.bytes += segment.header.segment_bytes;
+        index.live.push(Live::new(segment));
+    }
+
+    /// Shows a sealed segment, behind the last one, if its index is good; makes the index when it is
+    /// not and the segment surely has its seal. Gives how the segment ends.
+    pub(crate) fn add_sealed(&self, segment: &Segment) -> Result<Option<SealedEnd>, OpenError> {
+        // Segments in memory stand behind all others.
+        if !self.index().live.is_empty() {
+            return Ok(None);
+        }
+        let known = match self.archive.open(segment)? {
+            Some(known) => Some(known),
+            None if self.archive.next_has_begun(segment)? => match self.archive.make(segment) {
+                Ok(made) => made,
+                // The walk that comes now tells it.
+                Err(OpenError::Damaged(_)) => None,
+                Err(other) => return Err(other),
+            },
+            None => None,
+        };
+        let Some((sealed, end)) = known else {
+            return Ok(None);
+        };
+        let facts = &sealed.index().facts;
+        let mut index = self.index_mut();
+        index.bytes += segment.header.segment_bytes;
+        index.streams += u64::from(facts.new_streams);
+        index.head = facts.last_position();
+        index.visible = index.head;
+        Arc::make_mut(&mut index.sealed).push(sealed);
+        Ok(Some(end))
+    }
+
+    /// Indexes what is sealed and still in memory, and does what could not be done before.
+    pub(crate) fn tidy(&self) {
+        self.archive.catch_up();
+        loop {
+            let segment = match &self.index().live[..] {
+                [oldest, _, ..] => oldest.segment.clone(),
+                [] | [_] => return,
+            };
+            let number = segment.header.number;
+            match self.archive.make(&segment) {
+                Ok(Some((sealed, _))) => {
+                    let freed = self.index_mut().take_sealed(sealed);
+                    // Not under the lock: that takes a while.
+                    drop(freed);
+                }
+                Ok(None) => return,
+                Err(OpenError::Damaged(damage)) => return self.stop(damage.to_string()),
+                // The segment stays in memory until the next try.
+                Err(error) => {
+                    return tracing::warn!(number, %error, "a segment is not indexed yet");
+                }
+            }
+        }
+    }
+
+    /// As [`View::tidy`], for those who may not write: takes the indexes that the writer has made.
+    pub(crate) fn adopt_indexes(&self) -> Result<(), OpenError> {
+        loop {
+            let segment = match &self.index().live[..] {
+                [oldest, _, ..] => oldest.segment.clone(),
+                [] | [_] => return Ok(()),
+            };
+            match self.archive.open(&segment)? {
+                Some((sealed, _)) => {
+                    let freed = self.index_mut().take_sealed(sealed);
+                    drop(freed);
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Of how many segments the index was made here.
+    pub(crate) fn indexes_made(&self) -> u64 {
+        self.archive.made()
     }
 
     /// Shows a durable frame, which stands at `offset` of the newest segment. `recent` keeps it at
@@ -86,7 +193,7 @@ impl View {
         frame: &Arc<Frame>,
         recent: bool,
     ) -> Result<(), &'static str> {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index_mut();
         index.add(offset, frame)?;
         index.visible = index.head;
         if recent {
@@ -97,12 +204,12 @@ impl View {
 
     /// Notes a frame that is not known to be durable: [`View::let_go`] shows it.
     pub(crate) fn hold_back(&self, offset: u64, frame: &Arc<Frame>) -> Result<(), &'static str> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner).add(offset, frame)
+        self.index_mut().add(offset, frame)
     }
 
     /// Shows what was held back.
     pub(crate) fn let_go(&self) {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index_mut();
         index.visible = index.head;
     }
 
@@ -113,29 +220,44 @@ impl View {
 
     /// How many streams there are.
     pub(crate) fn streams(&self) -> u64 {
-        self.index().streams.len() as u64
+        self.index().streams
     }
 
     /// Segments and the bytes of their files.
     pub(crate) fn segments(&self) -> (u64, u64) {
         let index = self.index();
-        let bytes = index.segments.iter().map(|s| s.header.segment_bytes).sum();
-        (index.segments.len() as u64, bytes)
+        ((index.sealed.len() + index.live.len()) as u64, index.bytes)
     }
 
-    /// The version of a stream's last event.
-    /// The segment and the offset of the frame that holds a position.
-    pub(crate) fn locate(&self, position: u64) -> Option<(String, u64)> {
-        let index = self.index();
-        if position == 0 || position > index.head {
-            return None;
+    /// The version of a stream's last event, from the indexes only. Waits for the disk where a stream
+    /// has not moved for a while.
+    pub(crate) fn version(&self, stream: &StreamId) -> Result<Option<u64>, ReadError> {
+        let sealed = {
+            let index = self.index();
+            let newest = index.live.iter().rev();
+            let version = newest.filter_map(|live| live.versions(stream, index.visible)).next();
+            if let Some(versions) = version {
+                return Ok(Some(*versions.end()));
+            }
+            Arc::clone(&index.sealed)
+        };
+        if sealed.is_empty() {
+            return Ok(None);
         }
-        let frame = &index.frames[index.frame_at(position)];
-        Some((index.segments[frame.segment as usize].name(), u64::from(frame.offset)))
-    }
-
-    pub(crate) fn version(&self, stream: &StreamId) -> Option<u64> {
-        (self.index().versions(stream).len() as u64).checked_sub(1)
+        let hash = name_hash(stream.as_str());
+        if !self.archive.may_hold(hash) {
+            return Ok(None);
+        }
+        let versions = || self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (looked, mut version) = versions().get(stream).unwrap_or((0, None));
+        for segment in sealed.iter().skip(looked).rev() {
+            if let Some(extent) = self.archive.find(segment, stream, hash)? {
+                version = Some(extent.end() - 1);
+                break;
+            }
+        }
+        versions().put(stream, (sealed.len(), version));
+        Ok(version)
     }
 
     pub(crate) fn trouble(&self) -> Option<Trouble> {
@@ -181,123 +303,6 @@ impl View {
             (None, false) | (Some(Trouble::Full), true) | (Some(Trouble::Stopped(_)), _) => {}
         }
     }
-
-    /// At most `max` events of a stream.
-    pub(crate) async fn read_stream(
-        self: &Arc<Self>,
-        stream: &StreamId,
-        from: u64,
-        direction: Direction,
-        max: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let mut plan: Vec<(Source, Vec<u64>)> = Vec::new();
-        {
-            let index = self.index();
-            let versions = index.versions(stream);
-            let from = usize::try_from(from).unwrap_or(usize::MAX);
-            let mut add = |position: u64| match plan.last_mut() {
-                Some((source, positions)) if source.holds(position) => positions.push(position),
-                Some(_) | None => plan.push((index.source(position), vec![position])),
-            };
-            match direction {
-                Direction::Forward => versions.iter().skip(from).take(max).for_each(|p| add(*p)),
-                Direction::Backward => {
-                    let upto = from.saturating_add(1).min(versions.len());
-                    versions[..upto].iter().rev().take(max).for_each(|p| add(*p));
-                }
-            }
-        }
-        let at_hand = plan.iter().all(|(source, _)| matches!(source, Source::Recent(_)));
-        self.answer(at_hand, move || {
-            let mut events = Vec::new();
-            for (source, positions) in plan {
-                let frame = source.load()?;
-                events.extend(positions.iter().map(|p| frame.event(*p)));
-            }
-            Ok(events)
-        })
-        .await
-    }
-
-    /// Events of the whole log from `from` on.
-    pub(crate) async fn read_all(
-        self: &Arc<Self>,
-        from: Position,
-        filter: &Filter,
-        max: usize,
-    ) -> Result<Page, ReadError> {
-        let from = from.max(Position::FIRST);
-        let mut sources = Vec::new();
-        {
-            let index = self.index();
-            if from.0 > index.visible || max == 0 {
-                return Ok(Page { events: Vec::new(), next: from });
-            }
-            // Without a filter no more frames are needed than hold `max` events.
-            let enough = match filter {
-                Filter::All => max as u64,
-                Filter::Categories(_) | Filter::Stream(_) | Filter::Kinds(_) => u64::MAX,
-            };
-            let mut bytes = 0;
-            let behind = index.frame_at(index.visible) + 1;
-            for at in index.frame_at(from.0)..behind {
-                let frame = &index.frames[at];
-                let looked = frame.first.saturating_sub(from.0);
-                if at_limit(bytes, frame.len) || looked >= enough {
-                    break;
-                }
-                bytes += u64::from(frame.len);
-                sources.push(index.source_at(at));
-            }
-        }
-        let at_hand = sources.iter().all(|source| matches!(source, Source::Recent(_)));
-        let filter = filter.clone();
-        self.answer(at_hand, move || {
-            let (mut events, mut next) = (Vec::new(), from);
-            let mut rest = &sources[..];
-            while let Some((frames, behind)) = load_run(rest)? {
-                rest = behind;
-                for frame in frames {
-                    while next.0 <= frame.last() {
-                        if events.len() == max {
-                            return Ok(Page { events, next });
-                        }
-                        if frame.wanted(&filter, next.0) {
-                            events.push(frame.event(next.0));
-                        }
-                        next = next.next();
-                    }
-                }
-            }
-            Ok(Page { events, next })
-        })
-        .await
-    }
-
-    /// Runs a read: here when nothing is asked of the disk, else where waiting is allowed. Damage
-    /// stops the appends too.
-    async fn answer<T: Send + 'static>(
-        &self,
-        at_hand: bool,
-        read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
-    ) -> Result<T, ReadError> {
-        let answer = if at_hand {
-            read()
-        } else {
-            match tokio::task::spawn_blocking(read).await {
-                Ok(answer) => answer,
-                Err(gone) => Err(ReadError::Io(gone.to_string())),
-            }
-        };
-        if let Err(error @ ReadError::Damaged { .. }) = &answer {
-            self.stop(error.to_string());
-        }
-        answer
-    }
-}
-
-fn at_limit(bytes: u64, more: u32) -> bool {
-    bytes > 0 && bytes + u64::from(more) > PAGE_SCAN_BYTES
 }
 
 impl Index {
@@ -305,25 +310,19 @@ impl Index {
         if frame.first != self.head + 1 {
             return Err("the frame belongs to another position");
         }
-        for (position, entry) in (frame.first..).zip(&frame.entries) {
-            let versions = match self.streams.get_mut(&entry.stream) {
-                Some(versions) => versions,
-                None => self.streams.entry(entry.stream.clone()).or_default(),
-            };
-            if versions.len() as u64 != entry.version {
-                return Err("a stream does not go on at its next version");
-            }
-            versions.push(position);
-        }
-        self.frames.push(FrameRef {
-            first: frame.first,
-            segment: self.segments.len() as u32 - 1,
-            offset: offset as u32,
-            len: frame.bytes.len() as u32,
-            hash: frame.hash,
-        });
+        let newest = self.live.last_mut().expect("a frame stands in a segment that has begun");
+        self.streams += newest.add(offset, frame)?;
         self.head = frame.last();
         Ok(())
+    }
+
+    /// Puts the oldest live segment, which is indexed now, to the sealed ones; gives what was kept
+    /// of it in memory.
+    fn take_sealed(&mut self, sealed: Arc<Sealed>) -> Live {
+        let freed = self.live.remove(0);
+        debug_assert_eq!(freed.segment.header, sealed.header);
+        Arc::make_mut(&mut self.sealed).push(sealed);
+        freed
     }
 
     /// Keeps the newest frame at hand, and lets older ones go when there are too many.
@@ -337,112 +336,19 @@ impl Index {
         }
     }
 
-    /// The positions of a stream's events, as far as they are shown.
-    fn versions(&self, stream: &StreamId) -> &[u64] {
-        let versions = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
-        if self.visible == self.head {
-            return versions;
-        }
-        &versions[..versions.partition_point(|position| *position <= self.visible)]
+    /// Which of the frames at hand holds a position at or below the head.
+    pub(super) fn recent_at(&self, position: u64) -> Option<usize> {
+        self.recent.partition_point(|frame| frame.first <= position).checked_sub(1)
     }
 
-    /// The index of the frame that holds a position at or below the head.
-    fn frame_at(&self, position: u64) -> usize {
-        self.frames.partition_point(|frame| frame.first <= position) - 1
+    /// The live segment that holds a position.
+    pub(super) fn live_at(&self, position: u64) -> Option<&Live> {
+        self.live.iter().rev().find(|live| (live.first()..=live.last()).contains(&position))
     }
 
-    fn source(&self, position: u64) -> Source {
-        self.source_at(self.frame_at(position))
+    /// The sealed segment that holds a position.
+    pub(super) fn sealed_at(&self, position: u64) -> Option<&Arc<Sealed>> {
+        let at = self.sealed.partition_point(|sealed| sealed.first() <= position);
+        self.sealed.get(at.checked_sub(1)?)
     }
-
-    fn source_at(&self, at: usize) -> Source {
-        // `recent` is the end of `frames`.
-        let older = self.frames.len() - self.recent.len();
-        match at.checked_sub(older).and_then(|i| self.recent.get(i)) {
-            Some(frame) => Source::Recent(Arc::clone(frame)),
-            None => {
-                let frame = self.frames[at];
-                let last = self.frames.get(at + 1).map_or(self.head, |next| next.first - 1);
-                Source::Disk(self.segments[frame.segment as usize].clone(), frame, last)
-            }
-        }
-    }
-}
-
-impl Source {
-    /// Whether a position lies in this frame.
-    fn holds(&self, position: u64) -> bool {
-        match self {
-            Self::Recent(frame) => (frame.first..=frame.last()).contains(&position),
-            Self::Disk(_, frame, last) => (frame.first..=*last).contains(&position),
-        }
-    }
-
-    fn load(self) -> Result<Arc<Frame>, ReadError> {
-        match self {
-            Self::Recent(frame) => Ok(frame),
-            Self::Disk(segment, frame, _) => {
-                let bytes = read(&segment, u64::from(frame.offset), frame.len as usize, &frame)?;
-                Ok(Arc::new(check(&segment, &frame, bytes)?))
-            }
-        }
-    }
-}
-
-/// Loads the first frames of `sources`: one at hand, or as many from the disk as one read gives.
-#[expect(clippy::type_complexity, reason = "the frames, and the sources behind them")]
-fn load_run(sources: &[Source]) -> Result<Option<(Vec<Arc<Frame>>, &[Source])>, ReadError> {
-    let (segment, start) = match sources {
-        [] => return Ok(None),
-        [Source::Recent(frame), rest @ ..] => return Ok(Some((vec![Arc::clone(frame)], rest))),
-        [Source::Disk(segment, start, _), ..] => (segment, start),
-    };
-    let (mut run, mut end) = (0, u64::from(start.offset));
-    for source in sources {
-        match source {
-            Source::Disk(_, frame, _) if frame.segment == start.segment => {
-                let frame_end = u64::from(frame.offset) + u64::from(frame.len);
-                if run > 0 && frame_end - u64::from(start.offset) > READ_AHEAD_BYTES {
-                    break;
-                }
-                (run, end) = (run + 1, frame_end);
-            }
-            Source::Disk(..) | Source::Recent(_) => break,
-        }
-    }
-    let from = u64::from(start.offset);
-    let bytes = read(segment, from, (end - from) as usize, start)?;
-    let (here, rest) = sources.split_at(run);
-    let mut frames = Vec::with_capacity(run);
-    for source in here {
-        if let Source::Disk(segment, frame, _) = source {
-            let at = (u64::from(frame.offset) - from) as usize;
-            let bytes = bytes.slice(at..at + frame.len as usize);
-            frames.push(Arc::new(check(segment, frame, bytes)?));
-        }
-    }
-    Ok(Some((frames, rest)))
-}
-
-fn read(segment: &Segment, at: u64, len: usize, frame: &FrameRef) -> Result<Bytes, ReadError> {
-    let place = || format!("{}, offset {at}, position {}", segment.name(), frame.first);
-    let bytes = read_up_to(&*segment.file, at, len)
-        .map_err(|e| ReadError::Io(format!("{}: {e}", place())))?;
-    if bytes.len() < len {
-        return Err(segment.damage(at, frame.first, "the file ends before the frame does").into());
-    }
-    Ok(bytes.into())
-}
-
-/// Takes a frame apart and makes sure that it is the one which was written there.
-fn check(segment: &Segment, frame: &FrameRef, bytes: Bytes) -> Result<Frame, ReadError> {
-    let damage = |what: &str| -> ReadError {
-        let damage: Damage = segment.damage(u64::from(frame.offset), frame.first, what);
-        damage.into()
-    };
-    let read = Frame::decode(segment.header.hash, bytes).map_err(damage)?;
-    if read.hash != frame.hash || read.first != frame.first {
-        return Err(damage("another frame stands here"));
-    }
-    Ok(read)
 }

@@ -14,12 +14,13 @@ use super::disk::DiskLock;
 use super::encode::Encoded;
 use super::frame::frame_len;
 use super::group::{Answer, Answered, Group, Waiting};
+use super::indexer::Indexer;
 use super::log::{Log, WriteError};
 use super::queue::{Consumer, Producers};
 use super::sync::{oneshot, watch};
 use super::twins::Twin;
 use super::view::{Trouble, View};
-use crate::{AppendError, Appended, Position};
+use crate::{AppendError, Appended, Position, ReadError};
 
 /// How many appends wait at most; who comes then waits for a place in the queue. As many again are in
 /// the writer's hands.
@@ -40,6 +41,7 @@ pub(crate) struct Writer {
     pub(crate) segment_bytes: u64,
     /// Empty between two frames.
     pub(crate) group: Group,
+    pub(crate) indexer: Indexer,
     /// Let go last.
     pub(crate) lock: DiskLock,
 }
@@ -54,7 +56,7 @@ impl Writer {
                 None => break None,
             }
         };
-        let Self { log, view, head, mut queue, lock, .. } = self;
+        let Self { log, view, head, mut queue, indexer, lock, .. } = self;
         view.close();
         queue.close();
         while let Some(order) = queue.recv() {
@@ -70,6 +72,7 @@ impl Writer {
         // In this order: nothing goes on in the directory when the lock is let go, and whoever waits
         // for the end finds it free.
         drop(log);
+        drop(indexer);
         drop(lock);
         drop(head);
         if let Some(closed) = closed {
@@ -139,7 +142,13 @@ impl Writer {
         append.start_anew();
         for at in 0..append.batches.len() {
             let batch = &append.batches[at];
-            let actual = group.version(batch).or_else(|| self.view.version(&batch.stream));
+            let actual = match group.version(batch) {
+                Some(version) => Some(version),
+                None => self
+                    .view
+                    .version(&batch.stream)
+                    .map_err(|error| (self.unread(&error), false))?,
+            };
             if !batch.expected.holds(actual) && !self.log.twins().on(Twin::GuardIgnored) {
                 let (stream, expected) = (batch.stream.clone(), batch.expected);
                 // The stream may have moved within this group, and another guard of this append too:
@@ -152,6 +161,19 @@ impl Writer {
         Ok(())
     }
 
+    /// What a stream holds cannot be read, so nobody can say whether the append is right.
+    fn unread(&self, error: &ReadError) -> AppendError {
+        match error {
+            ReadError::Damaged { .. } => {
+                self.view.stop(error.to_string());
+                stopped(&self.view)
+            }
+            ReadError::Io(_) | ReadError::Closed => AppendError::Stopped(format!(
+                "the stream's version cannot be read ({error}); nothing was recorded, try again"
+            )),
+        }
+    }
+
     /// Rolls to the next segment.
     fn make_room(&mut self, body_len: usize) -> Result<(), AppendError> {
         if !self.log.could_hold(body_len, self.segment_bytes) {
@@ -162,6 +184,7 @@ impl Writer {
         match self.log.roll() {
             Ok(segment) => {
                 self.view.add_segment(segment);
+                self.indexer.wake();
                 Ok(())
             }
             Err(WriteError::Full) => {

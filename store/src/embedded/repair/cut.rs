@@ -42,7 +42,8 @@ pub(super) fn cut(disk: &dyn Disk, plan: &CutPlan, twins: Twins) -> io::Result<(
         keep_aside(disk, &plan.directory, name, twins)?;
         write_anew(disk, name, *offset, plan.segment_bytes)?;
     }
-    // The last one first: as long as any is left behind the cut, the log does not open.
+    // The last one first: as long as any is left behind the cut, the log does not open. What is only
+    // derived, and the mirror, come after the segments.
     for name in plan.moved.iter().rev() {
         disk.rename(name, &format!("{}/{name}", plan.directory))?;
         disk.sync_sub_dir(&plan.directory)?;

@@ -1,5 +1,6 @@
 //! What the embedded store promises, tried on a real disk and on one that lies.
 
+mod backup;
 mod contract;
 mod crash;
 mod damage;

@@ -34,6 +34,9 @@ fn finder(twin: Twin) -> Finder {
         | Twin::SealNotSynced
         | Twin::BatchNotAtomic
         | Twin::TailNotCut => Finder::Swarm(2_000),
+        Twin::StaleIndexTrusted | Twin::IndexChecksumIgnored | Twin::EventChecksumIgnored => {
+            Finder::Swarm(2_000)
+        }
         Twin::CutBeforeKeptAside
         | Twin::BackupOfUnsynced
         | Twin::BackupSealedTooSoon

@@ -130,7 +130,7 @@ impl Ledger {
                     stream_version: events.len() as u64 - 1,
                     recorded_at_micros: recorded_at,
                     id: event.id,
-                    kind: event.kind.clone().into(),
+                    kind: event.kind.as_str().into(),
                     schema_version: event.schema_version,
                     metadata: event.metadata.clone(),
                     data: event.data.clone(),

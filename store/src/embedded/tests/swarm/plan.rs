@@ -10,6 +10,8 @@ pub(super) struct Plan {
     pub(super) segment_bytes: u64,
     /// Bytes of recent frames that stay at hand; 0 sends every read to the disk.
     pub(super) cache_bytes: usize,
+    /// Bytes of the indexes of sealed segments that stay in memory.
+    pub(super) index_cache_bytes: usize,
     pub(super) lives: u64,
     /// Steps of one life, at most.
     pub(super) steps: u64,
@@ -70,9 +72,10 @@ impl Plan {
         Self {
             segment_bytes,
             cache_bytes: *dice.pick(&[0, 1500, 6000, 1 << 20]),
+            index_cache_bytes: *dice.pick(&[0, 3_000, 1 << 20]),
             lives: 2 + dice.roll(5),
             steps: *dice.pick(&[4, 10, 20]),
-            streams: 1 + dice.roll(6),
+            streams: if dice.one_in(3) { 1 } else { 1 + dice.roll(6) },
             payload_bytes: *dice.pick(&[16, 300, 1500, segment_bytes / 3]),
             even: dice.one_in(3),
             work: Work {

@@ -87,6 +87,7 @@ impl<'a> World<'a> {
         let options = Options {
             segment_bytes: plan.segment_bytes,
             cache_bytes: plan.cache_bytes,
+            index_cache_bytes: plan.index_cache_bytes,
             clock: Clock::new(move || clock.load(Ordering::Relaxed)),
             entropy: Entropy::new(move |bytes| {
                 let mut dice = entropy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,6 +96,7 @@ impl<'a> World<'a> {
             }),
             prepare_in_background: false,
             lab: Lab { least_segment_bytes: 4096, twins, ..Lab::default() },
+            ..Options::default()
         };
         Self {
             runtime,
