@@ -172,6 +172,7 @@ impl DiskFile for SimFile {
         if state.off {
             return Err(off());
         }
+        state.widest_read = state.widest_read.max(buf.len());
         let weather = state.faults.weather.clone();
         let cache = &state.files[self.file].cache;
         let at = (offset as usize).min(cache.len());

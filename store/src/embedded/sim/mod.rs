@@ -65,6 +65,8 @@ struct State {
     off: bool,
     locked: bool,
     gate: Gate,
+    /// The most bytes that somebody wanted to read at once.
+    widest_read: usize,
 }
 
 /// Where changes wait while a simulation puts more work in the queue.
@@ -184,6 +186,12 @@ impl SimDisk {
     /// What has gone wrong so far.
     pub fn injuries(&self) -> Injuries {
         self.state().injuries
+    }
+
+    /// The most bytes that somebody wanted to read at once: whoever believes a length that lies wants
+    /// very many.
+    pub fn widest_read_bytes(&self) -> usize {
+        self.state().widest_read
     }
 
     /// Whether the power has gone off.

@@ -9,7 +9,7 @@ use super::super::super::sim::dice::Dice;
 use super::super::super::sim::{Leaves, SimDisk};
 use super::super::super::{Embedded, OpenError, verify_on};
 use super::ledger::Judged;
-use super::world::{END_IS_PROVEN, World, everything};
+use super::world::{END_IS_PROVEN, World, everything, streams};
 use crate::{EventStore, Expected, NewEvent, ReadError, StreamAppend, StreamId};
 
 /// How many copies are damaged after one life.
@@ -134,8 +134,18 @@ fn told(world: &mut World<'_>, disk: &SimDisk, may_cut: bool) -> Judged<bool> {
             ledger.forgive(&all);
         }
         ledger.found(&all, false)?;
-        // What comes now stands behind it.
-        let stream = StreamId::new("after-1");
+        match world.runtime.block_on(streams(&store, &ledger)) {
+            Ok(judged) => judged?,
+            Err(ReadError::Damaged { .. }) => return Ok(true),
+            Err(other) => return Err(format!("told as something else: {other}")),
+        }
+        // What comes now stands behind it, and knows where its stream has come to.
+        let names = ledger.names();
+        let stream = match names.len() as u64 {
+            0 => StreamId::new("after-1"),
+            _ => world.dice.pick(&names).clone(),
+        };
+        let expected = ledger.version(&stream).map_or(Expected::NoStream, Expected::Exact);
         let event = NewEvent {
             id: uuid::Uuid::from_u128(u128::from(world.dice.number())),
             kind: "k.after".to_owned(),
@@ -143,7 +153,7 @@ fn told(world: &mut World<'_>, disk: &SimDisk, may_cut: bool) -> Judged<bool> {
             metadata: Vec::new().into(),
             data: vec![b'!'; world.dice.roll(900) as usize].into(),
         };
-        let append = vec![StreamAppend { stream, expected: Expected::Any, events: vec![event] }];
+        let append = vec![StreamAppend { stream, expected, events: vec![event] }];
         let attempt = ledger.attempt(&append);
         match world.runtime.block_on(store.append(append)) {
             Ok(answer) => ledger.acknowledged(attempt, &answer)?,

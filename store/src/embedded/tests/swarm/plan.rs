@@ -59,7 +59,7 @@ impl Plan {
         let rates = Weather {
             seed: 0,
             write_fails: rate(&mut dice, 4, &[100, 500]),
-            write_finds_no_room: rate(&mut dice, 4, &[200, 2000]),
+            write_finds_no_room: rate(&mut dice, 4, &[500, 4000]),
             sync_fails: rate(&mut dice, 4, &[100, 500]),
             name_fails: rate(&mut dice, 6, &[200, 1000]),
             read_fails: rate(&mut dice, 5, &[100, 500]),
@@ -76,7 +76,7 @@ impl Plan {
             lives: 2 + dice.roll(5),
             steps: *dice.pick(&[4, 10, 20]),
             streams: if dice.one_in(3) { 1 } else { 1 + dice.roll(6) },
-            payload_bytes: *dice.pick(&[16, 300, 1500, segment_bytes / 3]),
+            payload_bytes: *dice.pick(&[16, 300, 900, 1500, segment_bytes / 3]),
             even: dice.one_in(3),
             work: Work {
                 appends: 1 + dice.roll(6),
