@@ -54,10 +54,14 @@ impl State {
         if self.faults.full {
             return Fortune::Full(len / 2);
         }
-        if self.dice.often(self.faults.weather.write_finds_no_room) {
+        // A disk that is full mostly stays so for a while.
+        let often = self.faults.weather.write_finds_no_room;
+        if often > 0 && self.tight && self.dice.roll(2) == 0 || self.dice.often(often) {
+            self.tight = true;
             // All but the last byte may have gone, never all: then there was room.
             return Fortune::Full(self.dice.roll(len as u64) as usize);
         }
+        self.tight = false;
         if self.dice.often(self.faults.weather.write_fails) {
             let kind =
                 if self.dice.roll(4) == 0 { ErrorKind::Interrupted } else { ErrorKind::Other };

@@ -65,6 +65,8 @@ struct State {
     off: bool,
     locked: bool,
     gate: Gate,
+    /// The last write found no room.
+    tight: bool,
     /// The most bytes that somebody wanted to read at once.
     widest_read: usize,
 }

@@ -23,10 +23,14 @@ struct Damage {
 }
 
 /// Does something to a disk; `None` where there is nothing to do it to.
-fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
+fn happens(disk: &SimDisk, even: bool, dice: &mut Dice) -> Option<Damage> {
     let names = disk.names();
     let name = names.get(dice.roll(names.len() as u64) as usize)?.clone();
-    let other = dice.pick(&names).clone();
+    // Files of one kind can be taken for each other.
+    let kind = name.rsplit('.').next().unwrap_or_default();
+    let alike: Vec<String> = names.iter().filter(|n| n.ends_with(kind)).cloned().collect();
+    let others = if dice.one_in(2) { &alike } else { &names };
+    let other = dice.pick(others).clone();
     let bytes = disk.contents(&name)?;
     // Mostly where something stands, also in the zeros behind it.
     let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at as u64 + 1);
@@ -38,7 +42,8 @@ fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
     };
     let sector = at / SECTOR * SECTOR;
     let mut may_cut = false;
-    let what = match dice.roll(14) {
+    // What comes late lies best where all are of one size.
+    let what = match dice.roll(if even { 24 } else { 12 }) {
         0..=2 => {
             let bit = dice.roll(8) as u8;
             disk.flip(&name, at, bit)
@@ -55,7 +60,7 @@ fn happens(disk: &SimDisk, dice: &mut Dice) -> Option<Damage> {
             let (name, at) = disk.bring_back(dice.number())?;
             format!("older bytes at {at} of {name} are back")
         }
-        10..=13 => {
+        10.. => {
             may_cut = true;
             let (name, at) = disk.bring_back_lost(dice.number())?;
             format!("bytes at {at} of {name} have come that the power cut had taken")
@@ -104,7 +109,7 @@ pub(super) fn look(world: &mut World<'_>) -> Judged {
     let torn = verify_on(copy, Duration::ZERO, &mut |_| {}).is_ok_and(|r| r.torn.is_some());
     for _ in 0..COPIES {
         let disk = world.disk.after_power_cut(Leaves::Everything);
-        let Some(Damage { what, may_cut }) = happens(&disk, &mut world.dice) else { continue };
+        let Some(Damage { what, may_cut }) = happens(&disk, world.plan.even, &mut world.dice) else { continue };
         if told(world, &disk, may_cut || (torn && !END_IS_PROVEN))
             .map_err(|wrong| format!("{what}: {wrong}"))?
         {
@@ -125,6 +130,14 @@ fn told(world: &mut World<'_>, disk: &SimDisk, may_cut: bool) -> Judged<bool> {
             Err(OpenError::Damaged(_) | OpenError::NewerFormat { .. }) => return Ok(true),
             Err(other) => return Err(format!("told as something else: {other}")),
         };
+        // By way of the indexes first, or frame by frame.
+        if !may_cut && !ledger.has_open() && world.dice.one_in(2) {
+            match world.runtime.block_on(streams(&store, &ledger)) {
+                Ok(judged) => judged?,
+                Err(ReadError::Damaged { .. }) => return Ok(true),
+                Err(other) => return Err(format!("told as something else: {other}")),
+            }
+        }
         let all = match world.runtime.block_on(everything(&store)) {
             Ok(all) => all,
             Err(ReadError::Damaged { .. }) => return Ok(true),

@@ -55,6 +55,11 @@ impl Ledger {
         self.streams.get(stream).map(|events| events.len() as u64 - 1)
     }
 
+    /// Whether appends wait for the next opening to find out.
+    pub(crate) fn has_open(&self) -> bool {
+        self.attempts.iter().any(|a| a.outcome == Outcome::Open)
+    }
+
     /// The streams that have events.
     pub(crate) fn names(&self) -> Vec<StreamId> {
         let mut names: Vec<StreamId> = self.streams.keys().cloned().collect();
@@ -201,6 +206,13 @@ impl Ledger {
         for attempt in self.attempts.iter_mut().filter(|a| a.outcome == Outcome::Vanished) {
             attempt.outcome = Outcome::Open;
         }
+    }
+
+    /// The whole log is just what is recorded.
+    pub(crate) fn is(&self, all: &[RecordedEvent]) -> Judged {
+        self.same(all)?;
+        let (found, known) = (all.len(), self.log.len());
+        if found == known { Ok(()) } else { Err(format!("{found} events of {known} are there")) }
     }
 
     /// As [`Ledger::found`], with an end that may be lost.

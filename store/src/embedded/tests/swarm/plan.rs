@@ -63,7 +63,7 @@ impl Plan {
             sync_fails: rate(&mut dice, 4, &[100, 500]),
             name_fails: rate(&mut dice, 6, &[200, 1000]),
             read_fails: rate(&mut dice, 5, &[100, 500]),
-            read_flips: rate(&mut dice, 5, &[200, 1000]),
+            read_flips: rate(&mut dice, 4, &[200, 1000]),
             read_is_short: rate(&mut dice, 4, &[1000, 5000]),
             write_goes_astray: if betrayal { rate(&mut dice, 2, &[50, 300]) } else { 0 },
             write_is_lost: if betrayal { rate(&mut dice, 2, &[50, 300]) } else { 0 },

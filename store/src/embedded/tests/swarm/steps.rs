@@ -127,6 +127,7 @@ impl World<'_> {
                         return Err("full, but there is room".to_owned());
                     }
                     self.ledger.nothing(attempt);
+                    on = if self.dice.roll(3) == 0 { On::No } else { on };
                 }
                 Err(AppendError::Unknown(why)) => {
                     self.tally.unknown += 1;
