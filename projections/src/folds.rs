@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use holdfast_domain::Decider;
 use holdfast_schemas::StoredEvent;
-use holdfast_store::{Direction, EventStore, ReadError, RecordedEvent};
+use holdfast_store::{Direction, EventStore, ReadError, StreamId};
 
 /// How many states are remembered; with more, all are let go and folded again when needed.
 const MOST_STATES: usize = 20_000;
@@ -27,20 +27,19 @@ impl<D: Decider> Default for Folds<D> {
 }
 
 impl<D: Decider<Event: StoredEvent>> Folds<D> {
-    /// The state just after `event`.
+    /// The state just after `event`, which stands in its stream at that version.
     pub(crate) async fn after(
         &mut self,
         store: &dyn EventStore,
         id: &D::Id,
-        recorded: &RecordedEvent,
+        (stream, version): (&StreamId, u64),
         event: &D::Event,
     ) -> Result<&D, ReadError> {
-        let version = recorded.stream_version;
         if self.states.len() > MOST_STATES {
             self.states.clear();
         }
         if self.states.get(id).is_none_or(|(awaited, _)| *awaited != version) {
-            let before = before(store, recorded).await?;
+            let before = before(store, stream, version).await?;
             self.states.insert(id.clone(), (version, before));
         }
         let (awaited, state) = self.states.get_mut(id).expect("it was put just now");
@@ -57,13 +56,14 @@ impl<D: Decider<Event: StoredEvent>> Folds<D> {
 /// The state just before an event. What cannot be read is passed over, as it was when it came.
 async fn before<D: Decider<Event: StoredEvent>>(
     store: &dyn EventStore,
-    recorded: &RecordedEvent,
+    stream: &StreamId,
+    version: u64,
 ) -> Result<D, ReadError> {
     let mut state = D::default();
     let mut next = 0;
-    while next < recorded.stream_version {
-        let most = usize::try_from(recorded.stream_version - next).unwrap_or(PAGE).min(PAGE);
-        let page = store.read_stream(&recorded.stream, next, Direction::Forward, most).await?;
+    while next < version {
+        let most = usize::try_from(version - next).unwrap_or(PAGE).min(PAGE);
+        let page = store.read_stream(stream, next, Direction::Forward, most).await?;
         let Some(last) = page.last() else { break };
         next = last.stream_version + 1;
         for event in &page {

@@ -33,6 +33,8 @@ pub use page::{MOST_ROWS, Page, PageRequest, USUAL_ROWS};
 pub use projecting::ProjectError;
 pub use projection::{Projection, UnknownProjection};
 pub use read_models::{QueryError, ReadModels, Stale};
+#[doc(hidden)]
+pub use rebuild::Bounds;
 pub use rebuild::{Progress, RebuildError};
 pub use runner::Runner;
 pub use tables::TableError;

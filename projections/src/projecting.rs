@@ -5,6 +5,8 @@
 //!                     │                                                         flush ──► tables
 //!                     └── cannot be read: parked, the others go on (P10)
 //! ```
+//!
+//! Reading needs nothing but the event, so a rebuild reads ahead while rows are being written.
 
 use std::collections::HashMap;
 
@@ -45,16 +47,48 @@ pub(crate) struct Seen {
 }
 
 /// An event that could be read.
-pub(crate) struct Readable<'e> {
-    recorded: &'e RecordedEvent,
+pub(crate) struct Readable {
+    stream: StreamId,
     event: AnyEvent,
     seen: Seen,
     actor: String,
 }
 
-impl<'e> Readable<'e> {
+/// A batch of events as they could be read.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) readable: Vec<Readable>,
+    pub(crate) parked: Vec<ParkedEvent>,
+}
+
+impl Batch {
+    /// Reads events; those that cannot be read are told, and parked with the rows.
+    pub(crate) fn read<'e>(events: impl IntoIterator<Item = &'e RecordedEvent>) -> Self {
+        let events = events.into_iter();
+        let mut batch = Self {
+            readable: Vec::with_capacity(events.size_hint().1.unwrap_or(0)),
+            parked: vec![],
+        };
+        for event in events {
+            match Readable::read(event) {
+                Ok(event) => batch.readable.push(event),
+                Err(event) => {
+                    tracing::error!(
+                        position = %event.position, stream = event.stream, kind = event.kind,
+                        error = event.error,
+                        "an event cannot be read and is left out of the read models",
+                    );
+                    batch.parked.push(event);
+                }
+            }
+        }
+        batch
+    }
+}
+
+impl Readable {
     /// Reads an event; what cannot be read is told as it is parked.
-    pub(crate) fn read(recorded: &'e RecordedEvent) -> Result<Self, ParkedEvent> {
+    pub(crate) fn read(recorded: &RecordedEvent) -> Result<Self, ParkedEvent> {
         Self::decode(recorded).map_err(|error| ParkedEvent {
             position: recorded.position,
             event_id: recorded.id,
@@ -65,7 +99,7 @@ impl<'e> Readable<'e> {
         })
     }
 
-    fn decode(recorded: &'e RecordedEvent) -> Result<Self, DecodeError> {
+    fn decode(recorded: &RecordedEvent) -> Result<Self, DecodeError> {
         let RecordedEvent { stream, kind, schema_version, data, .. } = recorded;
         let event = decode_any(stream.as_str(), kind, *schema_version, data)?;
         let metadata = Metadata::decode(&recorded.metadata)?;
@@ -74,7 +108,7 @@ impl<'e> Readable<'e> {
             stream_version: recorded.stream_version,
             at: metadata.occurred_at,
         };
-        Ok(Self { recorded, event, seen, actor: metadata.actor.to_string() })
+        Ok(Self { stream: stream.clone(), event, seen, actor: metadata.actor.to_string() })
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -117,11 +151,25 @@ impl Projecting {
         }
     }
 
+    /// Remembers at most so many rows of each table after a flush.
+    pub(crate) fn keep_at_most(&mut self, rows: usize) {
+        self.items.rows.keep_at_most(rows);
+        self.availability.pools.keep_at_most(rows);
+        self.availability.claims.keep_at_most(rows);
+        self.seat_maps.keep_at_most(rows);
+        self.reservations.rows.keep_at_most(rows);
+        self.payments.rows.keep_at_most(rows);
+        self.tickets.rows.keep_at_most(rows);
+        self.notifications.rows.keep_at_most(rows);
+        self.stock_movements.rows.keep_at_most(rows);
+        self.dead_letters.rows.keep_at_most(rows);
+    }
+
     /// Reads the rows that a batch will touch, many at once.
     pub(crate) async fn prefetch(
         &mut self,
         tx: &mut Tx,
-        events: &[Readable<'_>],
+        events: &[Readable],
         wanted: impl Fn(Projection, Position) -> bool,
     ) -> Result<(), TableError> {
         let (mut claims, mut seats) = (Vec::new(), Vec::new());
@@ -155,11 +203,12 @@ impl Projecting {
         &mut self,
         tx: &mut Tx,
         store: &dyn EventStore,
-        readable: &Readable<'_>,
+        readable: &Readable,
         wanted: impl Fn(Projection) -> bool,
     ) -> Result<(), ProjectError> {
-        let Readable { recorded, event, seen, actor } = readable;
+        let Readable { stream, event, seen, actor } = readable;
         let position = seen.position;
+        let at = (stream, seen.stream_version);
         match event {
             AnyEvent::Item(sku, event) => {
                 if wanted(Projection::Items) {
@@ -184,7 +233,7 @@ impl Projecting {
             }
             AnyEvent::Reservation(id, event) => {
                 if wanted(Projection::Reservations) {
-                    let state = self.reservation_states.after(store, id, recorded, event).await?;
+                    let state = self.reservation_states.after(store, id, at, event).await?;
                     self.reservations.apply(tx, *id, event, state, *seen).await?;
                 }
                 if let reservation::Event::HoldCreated { user_id, .. } = event {
@@ -193,8 +242,7 @@ impl Projecting {
             }
             AnyEvent::Payment(id, event) => {
                 if wanted(Projection::Payments) {
-                    let state =
-                        self.payment_states.after(store, id, recorded, event).await?.clone();
+                    let state = self.payment_states.after(store, id, at, event).await?.clone();
                     let user = match state.reservation_id {
                         Some(reservation) => self.owner(store, reservation, position).await?,
                         None => None,
@@ -222,18 +270,33 @@ impl Projecting {
         Ok(())
     }
 
-    /// Writes what changed.
-    pub(crate) async fn flush(&mut self, tx: &mut Tx) -> Result<(), TableError> {
-        self.items.rows.flush(tx).await?;
-        self.availability.pools.flush(tx).await?;
-        self.availability.claims.flush(tx).await?;
-        self.seat_maps.flush(tx).await?;
-        self.reservations.rows.flush(tx).await?;
-        self.payments.rows.flush(tx).await?;
-        self.tickets.rows.flush(tx).await?;
-        self.notifications.rows.flush(tx).await?;
-        self.stock_movements.rows.flush(tx).await?;
-        self.dead_letters.rows.flush(tx).await
+    /// How many rows are to be written.
+    pub(crate) fn dirty(&self) -> usize {
+        self.items.rows.dirty()
+            + self.availability.pools.dirty()
+            + self.availability.claims.dirty()
+            + self.seat_maps.dirty()
+            + self.reservations.rows.dirty()
+            + self.payments.rows.dirty()
+            + self.tickets.rows.dirty()
+            + self.notifications.rows.dirty()
+            + self.stock_movements.rows.dirty()
+            + self.dead_letters.rows.dirty()
+    }
+
+    /// Writes what changed, at most that many rows.
+    pub(crate) async fn flush(&mut self, tx: &mut Tx, most: usize) -> Result<(), TableError> {
+        let room = &mut { most };
+        self.items.rows.flush_some(tx, room).await?;
+        self.availability.pools.flush_some(tx, room).await?;
+        self.availability.claims.flush_some(tx, room).await?;
+        self.seat_maps.flush_some(tx, room).await?;
+        self.reservations.rows.flush_some(tx, room).await?;
+        self.payments.rows.flush_some(tx, room).await?;
+        self.tickets.rows.flush_some(tx, room).await?;
+        self.notifications.rows.flush_some(tx, room).await?;
+        self.stock_movements.rows.flush_some(tx, room).await?;
+        self.dead_letters.rows.flush_some(tx, room).await
     }
 
     /// Forgets everything that is not in the tables: the transaction did not happen, or the tables

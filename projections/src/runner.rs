@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::checkpoints::{Checkpoint, PARKED, ParkedEvent};
-use crate::projecting::{ProjectError, Projecting, Readable};
+use crate::projecting::{Batch, ProjectError, Projecting, Readable};
 use crate::projection::Projection;
 use crate::read_models::{ReadModels, RunningState};
 use crate::tables::{Edition, Stored, TableError, Tx};
@@ -235,7 +235,13 @@ impl Runner {
         let wanted = |projection: Projection, position: Position| {
             at.get(&projection).is_some_and(|at| *at < position)
         };
-        let parked = pass(&mut self.projecting, &mut tx, &*self.store, events, wanted).await?;
+        let wanted_by_any = |event: &&RecordedEvent| {
+            Projection::ALL.into_iter().any(|projection| wanted(projection, event.position))
+        };
+        let batch = Batch::read(events.iter().filter(wanted_by_any));
+        let parked = batch.parked.len() as u64;
+        pass(&mut self.projecting, &mut tx, &*self.store, batch, wanted).await?;
+        self.projecting.flush(&mut tx, usize::MAX).await?;
         let last_id = events.last().filter(|event| event.position == upto).map(|event| event.id);
         for checkpoint in checkpoints.iter_mut().filter(|checkpoint| checkpoint.position < upto) {
             checkpoint.position = upto;
@@ -268,40 +274,22 @@ impl Runner {
 /// How many events one transaction takes at most, or a few more when several pages have come.
 pub(crate) const BATCH: usize = 512;
 
-/// Passes events through projections and writes the rows; says how many events could not be read.
+/// Passes events through projections: their rows are changed in memory, and written by a flush.
 pub(crate) async fn pass(
     projecting: &mut Projecting,
     tx: &mut Tx,
     store: &dyn EventStore,
-    events: &[RecordedEvent],
+    batch: Batch,
     wanted: impl Fn(Projection, Position) -> bool,
-) -> Result<u64, ProjectError> {
-    let mut readable = Vec::with_capacity(events.len());
-    let mut parked = Vec::new();
-    for event in events {
-        if !Projection::ALL.into_iter().any(|projection| wanted(projection, event.position)) {
-            continue;
-        }
-        match Readable::read(event) {
-            Ok(event) => readable.push(event),
-            Err(event) => {
-                tracing::error!(
-                    position = %event.position, stream = event.stream, kind = event.kind,
-                    error = event.error, "an event cannot be read and is left out of the read models",
-                );
-                parked.push(event.values());
-            }
-        }
-    }
-    let count = parked.len() as u64;
+) -> Result<(), ProjectError> {
+    let parked = batch.parked.iter().map(Stored::values).collect();
     tx.upsert(&PARKED, Edition::Live, parked).await?;
-    projecting.prefetch(tx, &readable, &wanted).await?;
-    for event in &readable {
+    projecting.prefetch(tx, &batch.readable, &wanted).await?;
+    for event in &batch.readable {
         let position = event.position();
         projecting.apply(tx, store, event, |projection| wanted(projection, position)).await?;
     }
-    projecting.flush(tx).await?;
-    Ok(count)
+    Ok(())
 }
 
 #[cfg(test)]

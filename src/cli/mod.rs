@@ -4,7 +4,7 @@
 
 mod log;
 mod logs;
-mod progress;
+pub(crate) mod progress;
 mod rebuild;
 mod replay;
 pub(crate) mod token;
@@ -114,9 +114,6 @@ Examples:
   holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
-    /// Look after the embedded log itself
-    #[command(subcommand)]
-    Log(log::LogCommand),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
     ///
     /// Secrets are masked. What is printed is TOML and can be used as a configuration file.
@@ -166,7 +163,6 @@ pub fn run() -> ExitCode {
             Command::Token(args) => token::run(&config, args).await,
             Command::Replay(args) => replay::run(&config, args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
-            Command::Log(command) => log::run(&config, command).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,
             Command::Log(command) => log::run(&config, command).await,
             Command::Config => Ok(()),

@@ -167,11 +167,6 @@ impl Run {
         self.child.wait().expect("and is gone");
     }
 
-    /// Whether it still runs.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("the process can be asked").is_none()
-    }
-
     /// How it ended.
     pub(crate) fn wait(mut self) -> ExitStatus {
         let began = Instant::now();

@@ -130,10 +130,8 @@ async fn a_log_without_room_refuses_and_goes_on_by_itself_when_there_is_room() {
     })
     .await;
     assert!(refused.is_none(), "{refused:?}");
-    eventually("it is ready again", || async {
-        (ready(&house).await.status == 200).then_some(())
-    })
-    .await;
+    eventually("it is ready again", || async { (ready(&house).await.status == 200).then_some(()) })
+        .await;
     drop((told, more));
     drop(house);
 }
@@ -155,11 +153,8 @@ async fn read_models_without_room_lag_and_catch_up() {
         (answer.status == 503).then_some(answer)
     })
     .await;
-    eprintln!("{}", why.text); eprintln!("{}", house.logs());
     assert!(why.text.contains("read models"), "{}", why.text);
     std::fs::remove_file(ballast).expect("it was there");
-    for _ in 0..5 { std::thread::sleep(std::time::Duration::from_secs(2)); eprintln!("{}", ready(&house).await.text); }
-    eprintln!("{}", house.logs()); 
     eventually("it has caught up", || async { (ready(&house).await.status == 200).then_some(()) })
         .await;
     let last = told.last().expect("booked");
@@ -189,10 +184,8 @@ async fn a_data_directory_without_room_comes_to_itself() {
     })
     .await;
     told.extend(more);
-    eventually("it is ready again", || async {
-        (ready(&house).await.status == 200).then_some(())
-    })
-    .await;
+    eventually("it is ready again", || async { (ready(&house).await.status == 200).then_some(()) })
+        .await;
     all_is_there(&house, &told).await;
     let mut house = house;
     assert_eq!(house.stop().code(), Some(0));

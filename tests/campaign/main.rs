@@ -12,8 +12,9 @@ mod support;
 
 mod bench;
 mod disk_full;
-//mod from_outside;
+mod from_outside;
 mod inject;
+mod inject_serve;
 mod kill9;
 mod kill9_serve;
 mod states;

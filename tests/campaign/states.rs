@@ -162,7 +162,12 @@ fn names(
         .collect();
     changes.sort_by_key(|(end, _)| *end);
     let durable = |(end, name): &(usize, Name)| {
-        synced(begun, cut, *end, |op| matches!(op, Op::SyncDir { path } if path == name.directory()))
+        synced(
+            begun,
+            cut,
+            *end,
+            |op| matches!(op, Op::SyncDir { path } if path == name.directory()),
+        )
     };
     let pending = changes.iter().filter(|change| !durable(change)).count();
     let journal = random.random_bool(0.6);

@@ -50,7 +50,8 @@ async fn rows_only(reads: &ReadModels, store: &Arc<dyn EventStore>) -> Tx {
     let events = store.read_all(Position::FIRST, &Filter::All, 100).await.unwrap().events;
     let mut tx = reads.home().write().await.unwrap();
     let mut projecting = Projecting::new(Edition::Live);
-    pass(&mut projecting, &mut tx, &**store, &events, |_, _| true).await.unwrap();
+    pass(&mut projecting, &mut tx, &**store, Batch::read(&events), |_, _| true).await.unwrap();
+    projecting.flush(&mut tx, usize::MAX).await.unwrap();
     tx
 }
 

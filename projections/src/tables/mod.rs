@@ -11,6 +11,7 @@
 
 mod kept;
 mod row;
+mod sieve;
 mod sqlite;
 mod value;
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Arguments as _, ConnectOptions as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{
+    Arguments as _, ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
+};
 
 use super::{Edition, Index, Kind, Row, Stored, Table, TableError, Value};
 
@@ -16,7 +19,7 @@ const READERS: u32 = 4;
 /// How long a statement waits for another process that is writing.
 const BUSY: Duration = Duration::from_secs(30);
 /// Rows of one multi-row statement, most first, so that few different statements are prepared.
-const CHUNKS: [usize; 3] = [128, 16, 1];
+const CHUNKS: [usize; 4] = [512, 64, 8, 1];
 /// Rows that SQLite's thread may be ahead of the one who reads them: a hall is read in few turns.
 const ROWS_AHEAD: usize = 2_048;
 /// Prepared statements that a connection remembers: a few for each table and edition.
@@ -70,7 +73,14 @@ impl Home {
 
     /// Begins a transaction that writes: waits for its turn first.
     pub(crate) async fn write(&self) -> Result<Tx, TableError> {
-        Ok(Tx { inner: self.writer.begin_with("BEGIN IMMEDIATE").await? })
+        let mut tx = self.write_if_need_be();
+        tx.begun().await?;
+        Ok(tx)
+    }
+
+    /// A transaction that begins with its first statement: as long as there is none, nobody waits.
+    pub(crate) fn write_if_need_be(&self) -> Tx {
+        Tx { writer: self.writer.clone(), inner: None }
     }
 
     /// The rows that a query finds; columns are those of `table`, then perhaps computed ones.
@@ -97,18 +107,37 @@ fn one() -> SqlitePoolOptions {
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
+        // SQLite itself rolls back what a full disk has cut short; the library then still counts a
+        // transaction as open, and would never begin another: such a connection is made anew.
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         // A rebuild and the runner take turns; neither gives up waiting.
         .acquire_timeout(Duration::from_secs(600))
 }
 
 /// A transaction that writes. Dropped without [`Tx::commit`], nothing of it has happened.
 pub(crate) struct Tx {
-    inner: Transaction<'static, Sqlite>,
+    writer: SqlitePool,
+    inner: Option<Transaction<'static, Sqlite>>,
 }
 
 impl Tx {
+    async fn begun(&mut self) -> Result<&mut SqliteConnection, TableError> {
+        if self.inner.is_none() {
+            self.inner = Some(self.writer.begin_with("BEGIN IMMEDIATE").await?);
+        }
+        Ok(self.inner.as_mut().expect("it was begun just now"))
+    }
+
+    /// Whether it has begun, so that others who write wait for it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.inner.is_some()
+    }
+
     pub(crate) async fn commit(self) -> Result<(), TableError> {
-        Ok(self.inner.commit().await?)
+        match self.inner {
+            Some(inner) => Ok(inner.commit().await?),
+            None => Ok(()),
+        }
     }
 
     pub(crate) async fn execute(
@@ -116,7 +145,7 @@ impl Tx {
         sql: &str,
         values: Vec<Value>,
     ) -> Result<u64, TableError> {
-        let done = sqlx::query_with(sql, bound(values)).execute(&mut *self.inner).await?;
+        let done = sqlx::query_with(sql, bound(values)).execute(self.begun().await?).await?;
         Ok(done.rows_affected())
     }
 
@@ -126,7 +155,7 @@ impl Tx {
         sql: &str,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, TableError> {
-        let rows = sqlx::query_with(sql, bound(values)).fetch_all(&mut *self.inner).await?;
+        let rows = sqlx::query_with(sql, bound(values)).fetch_all(self.begun().await?).await?;
         Ok(rows.into_iter().map(|row| Row::new(row, table)).collect())
     }
 
@@ -139,16 +168,17 @@ impl Tx {
         let table = R::TABLE;
         let names: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
         let mut found = Vec::with_capacity(keys.len());
+        let head = format!(
+            "SELECT {} FROM {} WHERE ({}) IN (VALUES ",
+            table.list(),
+            edition.name(table),
+            names.join(", ")
+        );
+        let mut statement = Statement::new(head, table.key, ")");
         for chunk in chunked(keys) {
-            let sql = format!(
-                "SELECT {} FROM {} WHERE ({}) IN (VALUES {})",
-                table.list(),
-                edition.name(table),
-                names.join(", "),
-                tuples(chunk.len(), table.key),
-            );
+            let sql = statement.of(chunk.len());
             let values = chunk.iter().flat_map(|key| R::key_values(key)).collect();
-            for mut row in self.rows(table, &sql, values).await? {
+            for mut row in self.rows(table, sql, values).await? {
                 found.push(R::read(&mut row)?);
             }
         }
@@ -174,11 +204,7 @@ impl Tx {
         };
         let head = format!("INSERT INTO {} ({}) VALUES ", edition.name(table), table.list());
         let tail = format!(" ON CONFLICT ({}) DO {then}", names.join(", "));
-        for chunk in chunked(&rows) {
-            let sql = format!("{head}{}{tail}", tuples(chunk.len(), table.columns.len()));
-            self.execute(&sql, chunk.concat()).await?;
-        }
-        Ok(())
+        self.in_pieces(Statement::new(head, table.columns.len(), &tail), rows).await
     }
 
     /// Deletes the rows with these keys.
@@ -189,14 +215,23 @@ impl Tx {
         keys: Vec<Vec<Value>>,
     ) -> Result<(), TableError> {
         let names: Vec<&str> = table.key_columns().iter().map(|column| column.name).collect();
-        for chunk in chunked(&keys) {
-            let sql = format!(
-                "DELETE FROM {} WHERE ({}) IN (VALUES {})",
-                edition.name(table),
-                names.join(", "),
-                tuples(chunk.len(), table.key),
-            );
-            self.execute(&sql, chunk.concat()).await?;
+        let head =
+            format!("DELETE FROM {} WHERE ({}) IN (VALUES ", edition.name(table), names.join(", "));
+        self.in_pieces(Statement::new(head, table.key, ")"), keys).await
+    }
+
+    /// Runs a statement for all tuples, many at once.
+    async fn in_pieces(
+        &mut self,
+        mut statement: Statement,
+        tuples: Vec<Vec<Value>>,
+    ) -> Result<(), TableError> {
+        let mut left = tuples.len();
+        let mut tuples = tuples.into_iter();
+        while let Some(size) = piece(left) {
+            let values = tuples.by_ref().take(size).flatten().collect();
+            self.execute(statement.of(size), values).await?;
+            left -= size;
         }
         Ok(())
     }
@@ -309,18 +344,41 @@ fn bound(values: Vec<Value>) -> SqliteArguments<'static> {
     arguments
 }
 
-/// `(?,?),(?,?)`: that many tuples of that many values.
-fn tuples(count: usize, width: usize) -> String {
-    let tuple = format!("({})", vec!["?"; width].join(","));
-    vec![tuple; count].join(",")
+/// A statement over many tuples of values: its text for the number of them that it was last made for.
+struct Statement {
+    head: String,
+    width: usize,
+    tail: String,
+    count: usize,
+    text: String,
+}
+
+impl Statement {
+    fn new(head: String, width: usize, tail: &str) -> Self {
+        Self { head, width, tail: tail.into(), count: 0, text: String::new() }
+    }
+
+    /// Its text for that many tuples: `(?,?),(?,?)` between head and tail.
+    fn of(&mut self, count: usize) -> &str {
+        if self.count != count {
+            let tuple = format!("({})", vec!["?"; self.width].join(","));
+            self.text = format!("{}{}{}", self.head, vec![tuple; count].join(","), self.tail);
+            self.count = count;
+        }
+        &self.text
+    }
+}
+
+/// How many of so many are done in the next piece: the lengths are all in [`CHUNKS`].
+fn piece(left: usize) -> Option<usize> {
+    CHUNKS.into_iter().find(|size| *size <= left)
 }
 
 /// Cuts into pieces whose lengths are all in [`CHUNKS`].
 fn chunked<T>(items: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = items;
     std::iter::from_fn(move || {
-        let size = CHUNKS.into_iter().find(|size| *size <= rest.len())?;
-        let (piece, after) = rest.split_at(size);
+        let (piece, after) = rest.split_at(piece(rest.len())?);
         rest = after;
         Some(piece)
     })
@@ -358,9 +416,9 @@ mod tests {
 
     #[test]
     fn pieces_have_few_lengths_and_leave_nothing_out() {
-        let items: Vec<u32> = (0..300).collect();
+        let items: Vec<u32> = (0..1_100).collect();
         let lengths: Vec<usize> = chunked(&items).map(<[u32]>::len).collect();
-        assert_eq!(&lengths[..4], &[128, 128, 16, 16]);
+        assert_eq!(&lengths[..4], &[512, 512, 64, 8]);
         assert_eq!(chunked(&items).flatten().copied().collect::<Vec<_>>(), items);
     }
 
@@ -374,7 +432,8 @@ mod tests {
         let plan = "EXPLAIN QUERY PLAN SELECT id FROM seats \
                     WHERE (seat_map_id, id) IN (VALUES (?,?),(?,?))";
         let values = ["hall", "A-1-1", "hall", "A-1-2"].map(Value::from).to_vec();
-        let rows = sqlx::query_with(plan, bound(values)).fetch_all(&mut *tx.inner).await;
+        let connection = tx.begun().await.expect("memory");
+        let rows = sqlx::query_with(plan, bound(values)).fetch_all(connection).await;
         let rows = rows.expect("a plan");
         let plan: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
         assert!(plan[0].starts_with("SEARCH seats USING PRIMARY KEY"), "{plan:?}");

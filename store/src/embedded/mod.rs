@@ -14,8 +14,8 @@ mod backup;
 mod chunks;
 mod disk;
 mod encode;
-mod format;
 mod files;
+mod format;
 mod frame;
 mod group;
 mod index;
@@ -23,6 +23,7 @@ mod indexer;
 mod inspect;
 mod live;
 mod log;
+mod mirror;
 mod options;
 mod prepare;
 mod queue;
@@ -30,8 +31,10 @@ mod reader;
 mod reads;
 mod recovery;
 mod repair;
+mod restore;
 mod scan;
 pub mod sim;
+mod slot;
 mod stat;
 mod tail;
 mod twins;
@@ -70,6 +73,7 @@ pub use options::{
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
 pub use repair::{CutPlan, Lost, LostStream, RepairError, Repaired, repair, repair_on};
+pub use restore::Restored;
 pub use scan::Damage;
 pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
 pub use verify::{VerifyOptions, VerifyProgress, VerifyReport, verify, verify_on, verify_with};
@@ -82,10 +86,14 @@ use encode::Encoded;
 use group::Group;
 use queue::Producers;
 use view::{Trouble, View};
-use writer::{Order, QUEUE_APPENDS, Writer, stopped};
+use writer::{Order, Writer, stopped};
 
 /// Where the segments are, under the data directory.
 pub const LOG_DIR: &str = "log";
+
+/// How many appends wait at most; who comes then waits for a place in the queue. As many again are in
+/// the writer's hands.
+const QUEUE_APPENDS: usize = 4096;
 
 /// The embedded store, open to write. One process at a time has it; others may read beside it with
 /// [`Reader`].
@@ -141,6 +149,7 @@ impl Embedded {
             queue: orders,
             segment_bytes: options.segment_bytes(),
             group: Group::default(),
+            twins: options.lab.twins,
             indexer,
             lock,
         };
@@ -161,11 +170,16 @@ impl Embedded {
         info(self.store_id, &self.view, &*self.disk)
     }
 
+    /// Where an event stands on the disk: the file name of its segment, the offset of its frame.
+    pub fn locate(&self, position: Position) -> Option<(String, u64)> {
+        self.view.locate(position.0)
+    }
+
     /// Why nothing will be appended any more before the log is opened again: a write or a sync has
     /// failed. None while all is well, and while the disk is merely full.
     pub fn stopped(&self) -> Option<String> {
         match self.view.trouble()? {
-            Trouble::Full => None,
+            Trouble::Full | Trouble::NoRoom { .. } => None,
             Trouble::Stopped(reason) => Some(reason),
         }
     }
@@ -253,13 +267,19 @@ impl EventStore for Embedded {
     }
 
     fn trouble(&self) -> Option<String> {
+        // Looked at anew: who is told that there is no room sends nothing that would find it out.
+        if let Some(Trouble::NoRoom { bytes }) = self.view.trouble()
+            && self.disk.free_bytes().is_ok_and(|free| free >= bytes)
+        {
+            return None;
+        }
         trouble(&self.view)
     }
 }
 
 fn trouble(view: &View) -> Option<String> {
     match view.trouble()? {
-        Trouble::Full => {
+        Trouble::Full | Trouble::NoRoom { .. } => {
             Some("the disk is full: free some space, appends go on by themselves".into())
         }
         Trouble::Stopped(reason) => Some(reason),

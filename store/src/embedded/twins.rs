@@ -19,7 +19,7 @@ macro_rules! twins {
 }
 
 twins! {
-    /// Appends are acknowledged before they are durable.
+    /// Appends are acknowledged before they are durable, in the segment or in the mirror.
     AckBeforeSync,
     /// The hash of the frame before is not looked at.
     NoPreviousHash,
@@ -37,7 +37,7 @@ twins! {
     IndexChecksumIgnored,
     /// An event that is read alone is not checked.
     EventChecksumIgnored,
-    /// Whatever does not read well is taken for a torn tail.
+    /// Whatever does not read well is taken for a torn tail, whatever the mirror says.
     DamageTakenForTail,
     /// Each batch of an append has a frame of its own.
     BatchNotAtomic,
@@ -59,12 +59,24 @@ twins! {
     BackupOfUnsynced,
     /// A backup seals a segment before the next one has its name.
     BackupSealedTooSoon,
+    /// Recovery does not look at the mirrored tail.
+    AckedTailTakenForTorn,
+    /// Appends are acknowledged when they are durable in the segment, and not yet in the mirror.
+    MirrorNotAwaited,
+    /// Each frame is mirrored over the copy of the one before it.
+    MirrorOneSlot,
+    /// Appends are acknowledged when they are durable in the mirror, and not yet in the segment.
+    MirrorBeforeData,
     /// Of the producers who are called out of the queue's line only the first is woken.
     WakesOneProducer,
     /// A producer who gives up keeps the place that was promised to it.
     PlaceNotGivenBack,
     /// The writer goes to sleep without looking once more whether something waits.
     SleepsWithoutLooking,
+    /// Followers are told of a frame before readers see it.
+    HeadBeforeIndex,
+    /// An append is refused on account of what is not yet durable.
+    RefusalBeforeDurable,
 }
 
 /// Which protections are missing.

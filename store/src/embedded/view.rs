@@ -41,8 +41,14 @@ pub(super) struct Index {
 /// What has gone wrong, if something has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// There is no room; that may pass.
+    /// There was no room for a frame; that may pass.
     Full,
+    /// There is no room for a segment of so many bytes, and the next append that does not fit into
+    /// this one is refused; that may pass.
+    NoRoom {
+        /// What it takes.
+        bytes: u64,
+    },
     /// Nothing is appended any more.
     Stopped(String),
 }
@@ -300,7 +306,27 @@ impl View {
                 tracing::info!("the disk has room again: appends go on");
                 *trouble = None;
             }
-            (None, false) | (Some(Trouble::Full), true) | (Some(Trouble::Stopped(_)), _) => {}
+            // A short frame that still fits into this segment makes no room for the next one.
+            (Some(Trouble::NoRoom { .. } | Trouble::Stopped(_)), _)
+            | (None, false)
+            | (Some(Trouble::Full), true) => {}
+        }
+    }
+
+    /// Notes that a segment of so many bytes does not fit, or that the next segment has begun.
+    pub(crate) fn set_no_room(&self, bytes: Option<u64>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*trouble, bytes) {
+            (Some(Trouble::Stopped(_)), _) => {}
+            (Some(Trouble::NoRoom { .. }), Some(_)) | (None, None) => {}
+            (Some(Trouble::Full) | None, Some(bytes)) => {
+                tracing::warn!(bytes, "the disk has no room for the next segment");
+                *trouble = Some(Trouble::NoRoom { bytes });
+            }
+            (Some(Trouble::Full | Trouble::NoRoom { .. }), None) => {
+                tracing::info!("the disk has room again: appends go on");
+                *trouble = None;
+            }
         }
     }
 }

@@ -18,13 +18,9 @@ use super::indexer::Indexer;
 use super::log::{Log, WriteError};
 use super::queue::{Consumer, Producers};
 use super::sync::{oneshot, watch};
-use super::twins::Twin;
+use super::twins::{Twin, Twins};
 use super::view::{Trouble, View};
 use crate::{AppendError, Appended, Position, ReadError};
-
-/// How many appends wait at most; who comes then waits for a place in the queue. As many again are in
-/// the writer's hands.
-pub(crate) const QUEUE_APPENDS: usize = 4096;
 
 /// What the writer is asked.
 pub(crate) enum Order {
@@ -41,6 +37,7 @@ pub(crate) struct Writer {
     pub(crate) segment_bytes: u64,
     /// Empty between two frames.
     pub(crate) group: Group,
+    pub(crate) twins: Twins,
     pub(crate) indexer: Indexer,
     /// Let go last.
     pub(crate) lock: DiskLock,
@@ -113,7 +110,7 @@ impl Writer {
             return None;
         }
         if let Err((refusal, hinges_on_group)) = self.judge(group, &mut waiting.append) {
-            if hinges_on_group {
+            if hinges_on_group && !self.twins.on(Twin::RefusalBeforeDurable) {
                 group.refused.push((waiting.answer, refusal));
             } else {
                 waiting.answer.give(Err(refusal), Some(waiting.append));
@@ -149,7 +146,7 @@ impl Writer {
                     .version(&batch.stream)
                     .map_err(|error| (self.unread(&error), false))?,
             };
-            if !batch.expected.holds(actual) && !self.log.twins().on(Twin::GuardIgnored) {
+            if !batch.expected.holds(actual) && !self.twins.on(Twin::GuardIgnored) {
                 let (stream, expected) = (batch.stream.clone(), batch.expected);
                 // The stream may have moved within this group, and another guard of this append too:
                 // whatever was not yet durable must not be told.
@@ -183,12 +180,13 @@ impl Writer {
         }
         match self.log.roll() {
             Ok(segment) => {
+                self.view.set_no_room(None);
                 self.view.add_segment(segment);
                 self.indexer.wake();
                 Ok(())
             }
             Err(WriteError::Full) => {
-                self.view.set_full(true);
+                self.view.set_no_room(Some(self.segment_bytes));
                 Err(AppendError::Full)
             }
             Err(WriteError::Failed(reason)) => {
@@ -204,7 +202,7 @@ impl Writer {
             return;
         }
         #[cfg(test)]
-        if self.log.twins().on(Twin::BatchNotAtomic) {
+        if self.twins.on(Twin::BatchNotAtomic) {
             return self.commit_apart(group);
         }
         let frame = Arc::new(self.log.finish(&mut group.frame));
@@ -213,6 +211,10 @@ impl Writer {
             Err(error) => return self.refuse_all(group, error),
         };
         self.view.set_full(false);
+        // Whoever hears of the new head finds it.
+        if self.twins.on(Twin::HeadBeforeIndex) {
+            self.head.send_replace(Position(frame.last()));
+        }
         self.view.add(offset, &frame, true).expect("versions were counted from what is shown");
         self.head.send_replace(Position(frame.last()));
         Self::answer(group, frame.first, frame.recorded_at_micros);
@@ -304,6 +306,8 @@ pub(crate) async fn append(
 pub(crate) fn stopped(view: &View) -> AppendError {
     match view.trouble() {
         Some(Trouble::Stopped(reason)) => AppendError::Stopped(reason),
-        Some(Trouble::Full) | None => AppendError::Stopped("it is closed".to_owned()),
+        Some(Trouble::Full | Trouble::NoRoom { .. }) | None => {
+            AppendError::Stopped("it is closed".to_owned())
+        }
     }
 }

@@ -66,10 +66,24 @@ impl SeatMaps {
         named.iter().map(move |seat| (map.clone(), seat.clone()))
     }
 
-    pub(crate) async fn flush(&mut self, tx: &mut Tx) -> Result<(), TableError> {
-        self.maps.flush(tx).await?;
-        self.seats.flush(tx).await?;
-        if self.owned.len() > MOST_OWNERS {
+    pub(crate) fn keep_at_most(&mut self, rows: usize) {
+        self.maps.keep_at_most(rows);
+        self.seats.keep_at_most(rows);
+    }
+
+    pub(crate) fn dirty(&self) -> usize {
+        self.maps.dirty() + self.seats.dirty()
+    }
+
+    pub(crate) async fn flush_some(
+        &mut self,
+        tx: &mut Tx,
+        room: &mut usize,
+    ) -> Result<(), TableError> {
+        self.maps.flush_some(tx, room).await?;
+        self.seats.flush_some(tx, room).await?;
+        // Only once all seats are in the table can their owners be found there again.
+        if self.seats.dirty() == 0 && self.owned.len() > MOST_OWNERS {
             self.owned.clear();
         }
         Ok(())

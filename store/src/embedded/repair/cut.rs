@@ -1,7 +1,7 @@
 //! Doing it: keep aside, then cut, then move what stands behind, the last segment first.
 //!
 //! ```text
-//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, move 4 ─► cut.json
+//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, move 4 ─► move the mirror ─► cut.json
 //!             └ refuses to open until here: damaged ──────────┴ a begun segment behind ──┘
 //! ```
 
@@ -9,6 +9,7 @@ use std::io;
 
 use super::super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::super::prepare::UNFINISHED;
+use super::super::slot::SLOT_NAMES;
 use super::super::twins::{Twin, Twins};
 use super::CutPlan;
 
@@ -49,6 +50,15 @@ pub(super) fn cut(disk: &dyn Disk, plan: &CutPlan, twins: Twins) -> io::Result<(
         disk.sync_sub_dir(&plan.directory)?;
         disk.sync_dir()?;
     }
+    // The mirror still knows what is cut off, and the log would not open beside it.
+    for name in SLOT_NAMES {
+        match disk.rename(name, &format!("{}/{name}", plan.directory)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    disk.sync_sub_dir(&plan.directory)?;
+    disk.sync_dir()?;
     note(disk, plan)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::format::{HEADER_LEN, segment_name};
 use super::super::repair::repair_without;
 use super::super::sim::{Faults, Leaves, SimDisk};
+use super::super::slot::SLOT_NAMES;
 use super::super::twins::{Twin, Twins};
 use super::super::{
     CutPlan, Disk, Embedded, OpenError, RepairError, Repaired, VerifyOptions, repair_on,
@@ -24,6 +25,9 @@ fn log() -> (SimDisk, Vec<RecordedEvent>) {
     Story::default().tell(&store, 16);
     let events = run(everything(&store));
     assert!(store.info().segments >= 5, "{:?}", store.info());
+    drop(store);
+    // Without the mirror, which would give the last frames back instead.
+    SLOT_NAMES.iter().for_each(|slot| disk.lose(slot));
     (disk, events)
 }
 

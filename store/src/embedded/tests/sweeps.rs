@@ -45,7 +45,10 @@ fn sample() -> Sample {
             let events = (0..1 + dice.roll(4))
                 .map(|_| {
                     let len = if dice.one_in(9) { 1_700 } else { dice.roll(90) };
-                    event("odd.sized", (0..len).map(|_| dice.number() as u8 | 1).collect::<Vec<_>>())
+                    event(
+                        "odd.sized",
+                        (0..len).map(|_| dice.number() as u8 | 1).collect::<Vec<_>>(),
+                    )
                 })
                 .collect();
             let append = vec![StreamAppend { stream, expected: Expected::Any, events }];
@@ -137,7 +140,13 @@ impl Sample {
             }
         });
         let wrong = wrong.into_inner().unwrap();
-        assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), damages.len(), &wrong[..wrong.len().min(5)]);
+        assert!(
+            wrong.is_empty(),
+            "{} of {}: {:#?}",
+            wrong.len(),
+            damages.len(),
+            &wrong[..wrong.len().min(5)]
+        );
         told.into_inner()
     }
 

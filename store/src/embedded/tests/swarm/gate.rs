@@ -36,7 +36,13 @@ fn finder(twin: Twin) -> Finder {
         | Twin::BatchNotAtomic
         | Twin::TailNotCut => Finder::Swarm(2_000),
         Twin::StaleIndexTrusted | Twin::IndexChecksumIgnored => Finder::Swarm(2_000),
-        Twin::CutBeforeKeptAside
+        Twin::AckedTailTakenForTorn
+        | Twin::MirrorNotAwaited
+        | Twin::MirrorOneSlot
+        | Twin::MirrorBeforeData => Finder::Swarm(2_000),
+        Twin::HeadBeforeIndex
+        | Twin::RefusalBeforeDurable
+        | Twin::CutBeforeKeptAside
         | Twin::BackupOfUnsynced
         | Twin::BackupSealedTooSoon
         | Twin::WakesOneProducer

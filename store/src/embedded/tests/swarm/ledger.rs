@@ -203,6 +203,11 @@ impl Ledger {
         };
         let cut = (0..=same).rev().find(|at| whole(&self.log, *at)).unwrap_or(0);
         self.cut_to(cut);
+        self.reopen();
+    }
+
+    /// What was on its way once, and was not found, may still come.
+    pub(crate) fn reopen(&mut self) {
         for attempt in self.attempts.iter_mut().filter(|a| a.outcome == Outcome::Vanished) {
             attempt.outcome = Outcome::Open;
         }

@@ -15,9 +15,9 @@ use super::ledger::{Judged, Ledger};
 use super::plan::Plan;
 use crate::{Clock, Direction, EventStore, Filter, Position, ReadError, RecordedEvent};
 
-/// Until the tail is mirrored nothing proves the last frames against the loss of whole sectors: see
-/// "What stays ambiguous" in `store/FORMAT.md`. What was lost so may be a clean end of the log.
-pub(crate) const END_IS_PROVEN: bool = false;
+/// The mirrored tail proves the last frames against the loss of whole sectors too. Where it does not,
+/// what was lost so may be a clean end of the log: see "What stays ambiguous" in `store/FORMAT.md`.
+pub(crate) const END_IS_PROVEN: bool = true;
 
 /// How often something came about, over all seeds: a swarm in which nothing happens proves nothing.
 #[derive(Clone, Copy, Debug, Default)]
