@@ -1,7 +1,11 @@
 //! Damage to a simulated disk at rest: bytes change, blocks come back or stand where others should,
 //! files go. All of it is durable, and behind the back of whoever has the disk open.
 
+use std::sync::Arc;
+
 use super::SimDisk;
+#[cfg(test)]
+use super::contents::Contents;
 use super::contents::overwrite;
 
 impl SimDisk {
@@ -16,12 +20,18 @@ impl SimDisk {
         }
     }
 
+    /// As [`SimDisk::put`], of bytes that many disks share.
+    #[cfg(test)]
+    pub(crate) fn put_shared(&self, name: &str, bytes: &Arc<Vec<u8>>) {
+        self.state().put(name, Contents::shared(name, Arc::clone(bytes)));
+    }
+
     /// Cuts a file short.
     pub fn truncate(&self, name: &str, len_bytes: u64) {
         let mut state = self.state();
         if let Some(file) = state.names.seen.get(name).copied() {
-            state.files[file].cache.truncate(len_bytes as usize);
-            state.files[file].durable.truncate(len_bytes as usize);
+            Arc::make_mut(&mut state.files[file].cache).truncate(len_bytes as usize);
+            Arc::make_mut(&mut state.files[file].durable).truncate(len_bytes as usize);
         }
     }
 

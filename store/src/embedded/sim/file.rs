@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::contents::{Contents, Fate, Write, overwrite};
+use super::contents::{Contents, Fate, Write, lengthen, overwrite};
 use super::trace::Operation;
 use super::{KEPT_SECTORS, REMEMBERED_BYTES, SimDisk, State, off};
 use crate::embedded::disk::DiskFile;
@@ -127,9 +127,9 @@ impl State {
         let end = offset as usize + bytes.len();
         let forgets = self.dice.roll(2) == 0;
         let Contents { cache, durable, .. } = &mut self.files[file];
-        durable.resize(durable.len().max(end), 0);
+        lengthen(durable, end);
         if forgets {
-            cache[offset as usize..end].copy_from_slice(&durable[offset as usize..end]);
+            overwrite(cache, offset, &durable[offset as usize..end]);
         }
     }
 

@@ -133,6 +133,13 @@ impl State {
         self.names.seen.get(name).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
+    fn put(&mut self, name: &str, contents: Contents) {
+        let file = self.files.len();
+        self.files.push(contents);
+        self.names.seen.insert(name.to_owned(), file);
+        self.names.durable.insert(name.to_owned(), file);
+    }
+
     fn used(&self) -> u64 {
         self.names.seen.values().map(|file| self.files[*file].cache.len() as u64).sum()
     }
@@ -303,16 +310,12 @@ impl SimDisk {
     /// The bytes of a file, as readers see them.
     pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        state.names.seen.get(name).map(|file| state.files[*file].cache.clone())
+        state.names.seen.get(name).map(|file| state.files[*file].cache.to_vec())
     }
 
     /// Puts a file there, durably: damage, or a directory made by hand.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
-        let mut state = self.state();
-        let file = state.files.len();
-        state.files.push(Contents::new(name, bytes));
-        state.names.seen.insert(name.to_owned(), file);
-        state.names.durable.insert(name.to_owned(), file);
+        self.state().put(name, Contents::new(name, bytes));
     }
 
     /// Changes bytes of a file, durably, behind the back of whoever has it open.

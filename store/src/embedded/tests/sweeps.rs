@@ -29,7 +29,7 @@ fn options() -> Options {
 
 /// A directory as it is on the disk, and what is in it.
 struct Sample {
-    files: Vec<(String, Vec<u8>)>,
+    files: Vec<(String, Arc<Vec<u8>>)>,
     ledger: Ledger,
 }
 
@@ -60,7 +60,7 @@ fn sample() -> Sample {
     drop(store);
     let files = disk.names().into_iter().map(|name| {
         let bytes = disk.contents(&name).unwrap();
-        (name, bytes)
+        (name, Arc::new(bytes))
     });
     Sample { files: files.collect(), ledger }
 }
@@ -70,7 +70,7 @@ impl Sample {
     fn changed(&self, change: impl FnOnce(&SimDisk)) -> SimDisk {
         let disk = SimDisk::new();
         for (name, bytes) in &self.files {
-            disk.put(name, bytes.clone());
+            disk.put_shared(name, bytes);
         }
         change(&disk);
         disk

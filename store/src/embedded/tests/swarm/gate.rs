@@ -9,7 +9,7 @@ use super::super::super::twins::Twin;
 use super::{Failure, THREADS, asked, run_seed, runtime};
 
 /// Who finds what a missing protection does.
-enum Finder {
+pub(super) enum Finder {
     /// The swarm, within so many seeds: about ten times what it takes, so that a change of the plan
     /// does not fail for bad luck.
     Swarm(u64),
@@ -18,7 +18,7 @@ enum Finder {
     OwnTest,
 }
 
-fn finder(twin: Twin) -> Finder {
+pub(super) fn finder(twin: Twin) -> Finder {
     match twin {
         Twin::AckBeforeSync
         | Twin::NoDirectorySync
