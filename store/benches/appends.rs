@@ -8,6 +8,7 @@
 //! HOLDFAST_BENCH_DIR=/mnt/disk HOLDFAST_BENCH_MILLIS=300 HOLDFAST_BENCH_ROUNDS=3 cargo bench …
 //! ```
 
+#[expect(dead_code, reason = "peers/ needs more of it")]
 mod common;
 
 use std::path::Path;

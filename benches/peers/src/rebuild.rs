@@ -14,7 +14,7 @@ mod log;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use holdfast_projections::{Projection, ReadModels};
 use holdfast_store::EventStore;
@@ -23,8 +23,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use crate::Plan;
-use crate::common::Round;
-use crate::replay::whole;
+use crate::common::{Cpu, Round};
 use crate::report::{Line, Report, Verdict};
 
 use log::Shape;
@@ -60,17 +59,17 @@ async fn one(
     let (mut plain, mut sorted, mut count) = (Vec::new(), Vec::new(), 0);
     for number in 0..plan.rounds.min(MOST_ROUNDS) {
         let file = home.join(format!("read-{number}.sqlite"));
-        ours.push(whole(events, rebuild(&file, &store, &[Projection::Availability]).await));
+        ours.push(rebuild(&file, &store, &[Projection::Availability]).await);
         let mut rows = Rows::of(&file, order);
         count = rows.claims.len() + rows.pools.len();
         let beside = home.join(format!("plain-{number}.sqlite"));
-        plain.push(whole(count as u64, rows.insert(&beside)));
+        plain.push(rows.insert(&beside));
         rows.compare(&beside);
         let beside = home.join(format!("sorted-{number}.sqlite"));
         rows.sort();
-        sorted.push(whole(count as u64, rows.insert(&beside)));
+        sorted.push(rows.insert(&beside));
         rows.compare(&beside);
-        all.push(whole(events, rebuild(&file, &store, &Projection::ALL).await));
+        all.push(rebuild(&file, &store, &Projection::ALL).await);
         report.progress(&format!("rebuild, round {}", number + 1));
     }
     let (ours, plain) = (Round::median(ours), Round::median(plain));
@@ -106,14 +105,14 @@ async fn one(
     }
 }
 
-async fn rebuild(file: &Path, store: &Arc<dyn EventStore>, which: &[Projection]) -> Duration {
+async fn rebuild(file: &Path, store: &Arc<dyn EventStore>, which: &[Projection]) -> Round {
     let reads = ReadModels::open(file).await.expect("tables");
-    let begun = Instant::now();
+    let (before, begun) = (Cpu::so_far(), Instant::now());
     let upto = reads.rebuild(Arc::clone(store), which, |_| {}).await.expect("a rebuild");
-    let took = begun.elapsed();
+    let round = Round::whole(upto.0, begun.elapsed(), before);
     assert_eq!(upto, store.head());
     reads.close().await;
-    took
+    round
 }
 
 /// What stands in the rebuilt tables.
@@ -162,7 +161,7 @@ impl Rows {
     }
 
     /// What SQLite needs for them.
-    fn insert(&self, file: &Path) -> Duration {
+    fn insert(&self, file: &Path) -> Round {
         let mut connection = Connection::open(file).expect("SQLite opens");
         connection
             .execute_batch(
@@ -170,7 +169,7 @@ impl Rows {
                  PRAGMA cache_size = -65536; PRAGMA temp_store = memory;",
             )
             .expect("pragmas");
-        let begun = Instant::now();
+        let (before, begun) = (Cpu::so_far(), Instant::now());
         for sql in &self.schema {
             connection.execute_batch(sql).expect("a table");
         }
@@ -189,7 +188,7 @@ impl Rows {
                 transaction.commit().expect("a commit");
             }
         }
-        begun.elapsed()
+        Round::whole((self.claims.len() + self.pools.len()) as u64, begun.elapsed(), before)
     }
 
     /// The plain insert has made just those rows, or it would be no measure of them.

@@ -33,17 +33,19 @@ pub(crate) async fn run(plan: &Plan, home: &Path, report: &mut Report) {
     let (mut ours, mut bare, mut opened) = (Vec::new(), Vec::new(), Vec::new());
     // The first round of both warms the page cache and is not counted.
     for number in 0..=plan.rounds {
-        let took = bare_read(&home.join("log"));
-        let begun = Instant::now();
+        let before = Cpu::so_far();
+        let read = Round::whole(plan.events, bare_read(&home.join("log")), before);
+        let (before, begun) = (Cpu::so_far(), Instant::now());
         let store = Embedded::open(&home, Options::default()).expect("the log");
-        let open = begun.elapsed();
+        let open = Round::whole(plan.events, begun.elapsed(), before);
         let store: Arc<dyn EventStore> = Arc::new(store);
-        let replay = follow(&store, plan.events).await;
+        let before = Cpu::so_far();
+        let replay = Round::whole(plan.events, follow(&store, plan.events).await, before);
         drop(store);
         if number > 0 {
-            bare.push(whole(plan.events, took));
-            ours.push(whole(plan.events, replay));
-            opened.push(whole(plan.events, open));
+            bare.push(read);
+            ours.push(replay);
+            opened.push(open);
         }
     }
     std::fs::remove_dir_all(&home).expect("the directory goes");
@@ -56,13 +58,6 @@ pub(crate) async fn run(plan: &Plan, home: &Path, report: &mut Report) {
     report.table(&format!("Replay of {} events of 256 B", plan.events), "events", &lines);
     let ratio = ours.per_second / bare.per_second;
     report.verdict(Verdict::at_least("replay / sequential read and checksum", ratio, 0.4));
-}
-
-/// A round that did all of it once.
-pub(crate) fn whole(count: u64, took: Duration) -> Round {
-    let micros = took.as_secs_f64() * 1e6;
-    let per_second = count as f64 / took.as_secs_f64();
-    Round { per_second, p50: micros, p99: micros, cpu: Cpu::default() }
 }
 
 async fn follow(store: &Arc<dyn EventStore>, events: u64) -> Duration {

@@ -40,7 +40,7 @@ pub(crate) struct Cpu {
 
 impl Cpu {
     /// Used by this process's threads so far; zero where there is no `/proc`.
-    fn so_far() -> Self {
+    pub(crate) fn so_far() -> Self {
         let mut cpu = Self::default();
         for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
             let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Cpu {
     }
 
     /// Since then, for each of so many pieces of work.
-    fn since(then: Self, count: usize) -> Self {
+    pub(crate) fn since(then: Self, count: usize) -> Self {
         let now = Self::so_far();
         let each = |now: f64, then: f64| (now - then) / count.max(1) as f64;
         Self { writer: each(now.writer, then.writer), all: each(now.all, then.all) }
@@ -86,6 +86,13 @@ impl Round {
             p99: at(0.99),
             cpu,
         }
+    }
+
+    /// A round that did all of it once, since `before`.
+    pub(crate) fn whole(count: u64, took: Duration, before: Cpu) -> Self {
+        let micros = took.as_secs_f64() * 1e6;
+        let per_second = count as f64 / took.as_secs_f64();
+        Self { per_second, p50: micros, p99: micros, cpu: Cpu::since(before, count as usize) }
     }
 
     /// The round in the middle, by work a second.

@@ -46,9 +46,7 @@ pub(super) fn cut(disk: &dyn Disk, plan: &CutPlan, twins: Twins) -> io::Result<(
     // The last one first: as long as any is left behind the cut, the log does not open. What is only
     // derived, and the mirror, come after the segments.
     for name in plan.moved.iter().rev() {
-        disk.rename(name, &format!("{}/{name}", plan.directory))?;
-        disk.sync_sub_dir(&plan.directory)?;
-        disk.sync_dir()?;
+        move_aside(disk, &plan.directory, name)?;
     }
     // The mirror still knows what is cut off, and the log would not open beside it.
     for name in SLOT_NAMES {
@@ -60,6 +58,28 @@ pub(super) fn cut(disk: &dyn Disk, plan: &CutPlan, twins: Twins) -> io::Result<(
     disk.sync_sub_dir(&plan.directory)?;
     disk.sync_dir()?;
     note(disk, plan)
+}
+
+/// Moves a file. It has both names for a moment, since not every file system leaves either the old
+/// name or the new one after a power cut.
+fn move_aside(disk: &dyn Disk, directory: &str, name: &str) -> io::Result<()> {
+    let file = disk.open(name, Access::Read)?;
+    let kept = free_name(disk, directory, name, &*file)?;
+    let linked = match disk.link(name, &kept) {
+        Ok(()) => true,
+        // It got there before a crash.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => true,
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => false,
+        Err(e) => return Err(e),
+    };
+    if linked {
+        disk.sync_sub_dir(directory)?;
+        disk.remove(name)?;
+    } else {
+        disk.rename(name, &kept)?;
+        disk.sync_sub_dir(directory)?;
+    }
+    disk.sync_dir()
 }
 
 /// Copies a segment as it is. A repair that was itself cut short may have done so.

@@ -5,6 +5,7 @@ mod contract;
 mod crash;
 mod damage;
 mod decoders;
+mod golden;
 mod index;
 mod losses;
 mod mirror;
