@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Runs everything that must hold before a change is taken: format, lints, documentation, all tests, and
-# the tour, the storms and kill -9 against the release binary. Installs what it needs and does not find.
+# the tour, the storms and the disk campaigns against the release binary. Installs what it needs and does
+# not find.
 #
 #   ./test.sh            everything
 #   ./test.sh quick      format, lints and tests, without documentation and release build
+#   ./test.sh long       only the disk campaigns, at full size, against the release binary: 1,000 kills,
+#                        20,000 disks after power cuts, ten times the failing calls, 1,000 damages (hours)
 set -euo pipefail
 cd "$(dirname "$0")"
 exec </dev/null
@@ -66,8 +69,21 @@ documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --q
 # The same tests, through the doors of the binary that people run.
 released() {
     HOLDFAST_BIN="$PWD/target/release/holdfast" \
-        cargo test --workspace --test product --quiet -- tour:: storm:: kill9::
+        cargo test --workspace --test product --quiet -- tour:: storm::
+    HOLDFAST_BIN="$PWD/target/release/holdfast" cargo test --workspace --test campaign --quiet
 }
+long() {
+    HOLDFAST_BIN="$PWD/target/release/holdfast" HOLDFAST_KILLS=1000 HOLDFAST_DISK_STATES=20000 \
+        HOLDFAST_FAULTS=10 HOLDFAST_DAMAGES=1000 \
+        cargo test --workspace --test campaign -- --nocapture
+}
+
+if [ "${1:-}" = long ]; then
+    step "release build" cargo build --release --quiet
+    step "disk campaigns at full size" long
+    finish
+    exit
+fi
 
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
@@ -75,6 +91,6 @@ step "tests" cargo test --workspace --quiet
 if [ "${1:-}" != quick ]; then
     step "documentation" documentation
     step "release build" cargo build --release --quiet
-    step "tour, storms and kill -9 through the release binary" released
+    step "tour, storms and disk campaigns through the release binary" released
 fi
 finish

@@ -23,9 +23,9 @@ use holdfast_engine::ports::{Clock, Gateway};
 use holdfast_engine::side::Side;
 use holdfast_engine::{Engine, Parts, Snapshots, SystemIds};
 use holdfast_projections::ReadModels;
-use holdfast_store::EventStore;
 use holdfast_store::embedded::Embedded;
 use holdfast_store::memory::Memory;
+use holdfast_store::{EventStore, Position};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -78,6 +78,7 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sandbox = open_sandbox(&config, &key_file, clock.clone(), address, in_memory).await?;
     let reads = open_read_models(&config.data_dir(), in_memory).await?;
+    refuse_a_log_that_was_set_back(&reads, store.events.head()).await?;
     let parts = Parts {
         store: store.events.clone(),
         clock,
@@ -266,6 +267,21 @@ async fn open_read_models(data_dir: &Path, in_memory: bool) -> anyhow::Result<Re
     }
     let path = data_dir.join("read.sqlite");
     ReadModels::open(&path).await.with_context(|| format!("{} cannot be opened", path.display()))
+}
+
+/// Read models that know more than the log: it was replaced by an older copy, or cut. Whoever was
+/// answered for what is gone would not find it, so this is not passed over (fault 20).
+async fn refuse_a_log_that_was_set_back(reads: &ReadModels, head: Position) -> anyhow::Result<()> {
+    let known = reads.statuses().await?.into_iter().map(|it| it.position).max();
+    match known {
+        Some(known) if known > head => Err(Ending::Damaged(format!(
+            "the log was set back: the read models know it up to position {known}, but it ends at \
+             {head}. Look for the newer log (a backup, log/cut-N). If this one is meant: \
+             `holdfast rebuild --all`, then start again"
+        ))
+        .into()),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The engine's numbers, as configured.

@@ -29,7 +29,7 @@ fn err(output: &Output) -> String {
 
 #[test]
 fn help_teaches() {
-    for command in ["serve", "token", "replay", "verify", "rebuild", "config"] {
+    for command in ["serve", "token", "replay", "verify", "repair", "backup", "rebuild", "config"] {
         let output = run(&[command, "--help"], &[]);
         assert_eq!(output.status.code(), Some(0));
         let help = out(&output);
@@ -54,6 +54,10 @@ fn wrong_usage_ends_with_two() {
         &["rebuild"],
         &["rebuild", "weather"],
         &["verify", "--store", "memory:"],
+        &["repair"],
+        &["repair", "--dry-run", "--cut"],
+        &["repair", "--dry-run", "--yes"],
+        &["backup"],
     ] {
         let output = run(args, &[]);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", err(&output));

@@ -3,6 +3,7 @@
 //! `HOLDFAST_BIN` names another binary to judge (the release one); without it the one that cargo just
 //! built is taken. One file for each diagram, and one for each way of being unkind.
 
+#[expect(dead_code, reason = "what only tests/campaign/ uses")]
 mod support;
 
 mod bad_input;

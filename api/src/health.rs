@@ -23,6 +23,7 @@ pub(crate) async fn ready(State(door): State<Arc<Door>>) -> Response {
     if let Some(trouble) = &health.store_trouble {
         reasons.push(format!("the log takes no appends: {trouble}"));
     }
+    reasons.extend(health.read_troubles.iter().cloned());
     if let Some(trouble) = health.clock_trouble {
         reasons.push(format!("the clock: {trouble}"));
     }

@@ -19,6 +19,7 @@ use crate::dispatch::{
 };
 use crate::follow::{Index, IndexError};
 use crate::hosted::Hosted;
+use crate::patience::Waiting;
 use crate::ports::{Clock, Gateway, Ids};
 use crate::runner::{RunnerError, Worker};
 use crate::running::{Running, Tasks};
@@ -129,7 +130,15 @@ impl Engine {
         let floor = last_moment(&*store, settings.clock_jump).await?;
         let jump = if protections.steady_clock { settings.clock_jump } else { Duration::MAX };
         let clock = Steady::new(clock, floor, jump, settings.clock_grace);
-        let house = Arc::new(House { store, clock, ids, snapshots, settings, protections });
+        let house = Arc::new(House {
+            store,
+            clock,
+            ids,
+            snapshots,
+            settings,
+            protections,
+            waiting: Waiting::default(),
+        });
         for consumer in ["keys", "booking", "payment", "tickets", "notices"] {
             let checkpoint = side.checkpoint(consumer).await?;
             let head = house.store.head();

@@ -14,6 +14,8 @@ pub struct Health {
     pub head: Position,
     /// Why the log takes no appends, if it does not.
     pub store_trouble: Option<String>,
+    /// Who follows the log and cannot read on just now, and why.
+    pub read_troubles: Vec<String>,
     /// What is wrong with the wall clock, if anything is.
     pub clock_trouble: Option<&'static str>,
     /// Each follower of the log.
@@ -93,6 +95,7 @@ impl Engine {
         Health {
             head,
             store_trouble: core.house.store.trouble(),
+            read_troubles: core.house.waiting.told(),
             clock_trouble: core.house.clock.alarm(),
             consumers,
             alarms: core.alarms(),

@@ -19,6 +19,7 @@ mod health;
 mod hosted;
 mod ids;
 pub mod letters;
+mod patience;
 pub mod ports;
 mod request;
 mod runner;

@@ -2,10 +2,12 @@
 //!
 //! Results go to standard output, logs and bars to standard error. [`crate::exit`] has the codes.
 
+mod backup;
 mod log;
 mod logs;
-mod progress;
+pub(crate) mod progress;
 mod rebuild;
+mod repair;
 mod replay;
 pub(crate) mod token;
 mod verify;
@@ -31,6 +33,7 @@ Examples:
   holdfast token --role OPERATOR --user me  an access token for scripts
   holdfast replay reservation-018f…         what happened to one reservation, and why
   holdfast verify                           is the log whole, was nothing sold twice?
+  holdfast backup /mnt/backup/holdfast      a copy of the log, beside the running server
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the store is damaged or poisoned,
 4 the data directory is in use.
@@ -102,9 +105,29 @@ Examples:
     /// ended or in time. Works beside a running server. Names each offence with segment, offset and
     /// position. Ends with code 3 when the log is damaged, with 1 when a business invariant is broken.
     Verify(verify::VerifyArgs),
-    /// The log as files: what it is made of
-    #[command(subcommand)]
-    Log(log::LogCommand),
+    /// Say what is damaged, and cut the log there when no better copy is left
+    ///
+    /// A damaged log does not open: first look for a backup that has more. --cut ends the log before
+    /// the first damage, so that a consistent prefix opens again. Nothing is deleted: what is cut off
+    /// is kept in log/cut-N. The server has to be stopped (code 4 otherwise). --dry-run ends with code
+    /// 3 when there is damage, with 0 when the log is whole.
+    #[command(after_help = "\
+Examples:
+  holdfast repair --dry-run         what is damaged, which events and streams would go
+  holdfast repair --cut             the same, then asks; type \"cut\" to do it
+  holdfast repair --cut --yes       does not ask; needed where there is no terminal")]
+    Repair(repair::RepairArgs),
+    /// Copy the log into DIR, beside a running server
+    ///
+    /// A consistent prefix that holds all that was acknowledged before, and opens like any other log.
+    /// Again into the same directory it copies only what is new. Keys (side.sqlite) and read models
+    /// are not in it. Damage is told (code 3) and not copied.
+    #[command(after_help = "\
+Examples:
+  holdfast backup /mnt/backup/holdfast                  the first time everything, then what is new
+  holdfast verify --data-dir /mnt/backup/holdfast       is it whole?
+  cp -r /mnt/backup/holdfast/log holdfast-data/         restore (no log may be there, no server run)")]
+    Backup(backup::BackupArgs),
     /// Rebuild read models from the log
     ///
     /// Rebuilds beside the rows that are there, then swaps. Nothing of the log is touched. The
@@ -114,9 +137,6 @@ Examples:
   holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
-    /// Look after the embedded log itself
-    #[command(subcommand)]
-    Log(log::LogCommand),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
     ///
     /// Secrets are masked. What is printed is TOML and can be used as a configuration file.
@@ -166,7 +186,8 @@ pub fn run() -> ExitCode {
             Command::Token(args) => token::run(&config, args).await,
             Command::Replay(args) => replay::run(&config, args).await,
             Command::Verify(args) => verify::run(&config, &args).await,
-            Command::Log(command) => log::run(&config, command).await,
+            Command::Repair(args) => repair::run(&config, args).await,
+            Command::Backup(args) => backup::run(&config, args).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,
             Command::Log(command) => log::run(&config, command).await,
             Command::Config => Ok(()),

@@ -25,7 +25,7 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<()
     let walked = tokio::task::spawn_blocking({
         let directory = directory.clone();
         move || {
-            let bar = progress::bar(0, "frames");
+            let bar = progress::bytes("log");
             let report = verify(&directory, &mut |progress| {
                 bar.set_length(progress.bytes_total);
                 bar.set_position(progress.bytes_done);

@@ -132,6 +132,8 @@ keys! {
 
     SEGMENT_BYTES "log.segment_bytes" Kind::Bytes { least: 1 << 20 }, "64MiB",
         "How large one file of the log is.";
+    INDEX_CACHE "log.index_cache" Kind::Bytes { least: 1 << 20 }, "32MiB",
+        "How much memory the indexes of older parts of the log may take.";
 
     SNAPSHOT_EVERY "snapshots.every_events" count(0, u64::MAX >> 1), "1000",
         "After how many further events of a stream its state is kept, so that it loads fast; 0: never.";

@@ -137,8 +137,17 @@ pub(crate) fn judge_recovered(data: &Path, told: &Told) -> Result<Findings, Stri
         options.segment_bytes = 1 << 20;
         options
     };
-    let log =
-        Embedded::open(data, options).map_err(|error| format!("it does not open: {error}"))?;
+    let began = Instant::now();
+    let log = loop {
+        match Embedded::open(data, options.clone()) {
+            // Another test's child, between its fork and its exec, still has our lock file open.
+            Err(OpenError::InUse) if began.elapsed() < Duration::from_secs(5) => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(format!("it does not open: {error}")),
+            Ok(log) => break log,
+        }
+    };
     judged(&log, told)
 }
 
@@ -185,4 +194,45 @@ impl Drop for Run {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn the_bench_is_its_own_judge_and_writes_only_where_nothing_else_is() {
+    let mut ground = Ground::new();
+    let (ended, acks) = ground.run(&[], &["--appends", "20", "--producers", "3", "--events", "2"]);
+    assert!(ended.success() && acks == 20, "{ended}");
+    let bench = |data: &Path, args: &[&str]| {
+        let mut command = Command::new(binary());
+        let output = command.args(["log", "bench", "--data-dir"]).arg(data).args(args).output();
+        let output = output.expect("the binary runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let lines = ground.lines().display().to_string();
+    let (code, said) = bench(&ground.data(), &["--judge", &lines]);
+    assert!(code == Some(0) && said.contains("20 acknowledged"), "{said}");
+    let mut text = std::fs::read_to_string(&lines).expect("lines");
+    text.push_str("ack 7 0193b0b0-0000-7000-8000-000000000000\n");
+    std::fs::write(&lines, text).expect("written");
+    let (code, said) = bench(&ground.data(), &["--judge", &lines]);
+    assert!(code == Some(3) && said.contains("is lost"), "{said}");
+
+    // Somebody else's log, and a server's directory.
+    let other = TempDir::with_prefix("holdfast-campaign-").expect("a directory");
+    let log = Embedded::open(other.path(), Options::default()).expect("a new log");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let batch = holdfast_store::StreamAppend {
+            stream: holdfast_store::StreamId::new("seatmap-hall"),
+            expected: holdfast_store::Expected::Any,
+            events: holdfast::synthetic::events(uuid::Uuid::nil(), 1, 100),
+        };
+        holdfast_store::EventStore::append(&log, vec![batch]).await.expect("recorded");
+        log.close().await;
+    });
+    let (code, said) = bench(other.path(), &["--appends", "1"]);
+    assert!(code == Some(2) && said.contains("other streams"), "{said}");
+    std::fs::write(ground.data().join("side.sqlite"), "").expect("written");
+    let (code, said) = bench(&ground.data(), &["--appends", "1"]);
+    assert!(code == Some(2) && said.contains("belongs to a server"), "{said}");
 }

@@ -47,7 +47,8 @@ async fn serve_and_kill() -> Served {
         async move {
             let mut last = 0;
             for row in 1..=40 {
-                let seats = json!({ "seatMapId": "hall", "seatIds": [format!("A-{row}-{}", n + 1)] });
+                let seats =
+                    json!({ "seatMapId": "hall", "seatIds": [format!("A-{row}-{}", n + 1)] });
                 let key = format!("{n}-{row}");
                 let sent = person.send(Method::POST, "/api/v1/bookings", &key, seats).await;
                 last = sent.expect("an answer").expect(201).position();
@@ -63,8 +64,7 @@ async fn serve_and_kill() -> Served {
 }
 
 async fn counts(house: &House, position: u64) -> Result<Value, String> {
-    let query =
-        "query($at: Position) { seatMap(id: \"hall\", minPosition: $at) { counts { free locked booked } } }";
+    let query = "query($at: Position) { seatMap(id: \"hall\", minPosition: $at) { counts { free locked booked } } }";
     let answer = house.stranger().graphql(query, json!({ "at": position.to_string() })).await;
     match &answer.body["data"]["seatMap"]["counts"] {
         Value::Null => Err(answer.text),
@@ -209,7 +209,10 @@ async fn judge(served: &Served, seed: u64) -> String {
                     }
                     None => {
                         let ready = house.stranger().get("/health/ready").await;
-                        assert_eq!(ready.status, 503, "{context}: nothing is served, and all is well");
+                        assert_eq!(
+                            ready.status, 503,
+                            "{context}: nothing is served, and all is well"
+                        );
                         format!("{context}: told by /health/ready")
                     }
                 }

@@ -162,7 +162,12 @@ fn names(
         .collect();
     changes.sort_by_key(|(end, _)| *end);
     let durable = |(end, name): &(usize, Name)| {
-        synced(begun, cut, *end, |op| matches!(op, Op::SyncDir { path } if path == name.directory()))
+        synced(
+            begun,
+            cut,
+            *end,
+            |op| matches!(op, Op::SyncDir { path } if path == name.directory()),
+        )
     };
     let pending = changes.iter().filter(|change| !durable(change)).count();
     let journal = random.random_bool(0.6);
@@ -268,7 +273,13 @@ fn content(
         lengths.push(match op {
             Op::SetLen { len, .. } => *len as usize,
             Op::Write { offset, bytes, .. } => last.max(*offset as usize + bytes.len()),
-            _ => unreachable!("only changes of content are pending"),
+            Op::Create { .. }
+            | Op::MakeDir { .. }
+            | Op::Rename { .. }
+            | Op::Unlink { .. }
+            | Op::SyncFile { .. }
+            | Op::SyncDir { .. }
+            | Op::Tell { .. } => unreachable!("only changes of content are pending"),
         });
     }
     let longest = *lengths.iter().max().expect("one");
@@ -280,14 +291,13 @@ fn content(
         len => len,
     };
     bytes.resize(longest, 0);
-    let touched = |op: &Op| match op {
-        Op::Write { offset, bytes, .. } => {
+    let mut sectors = Vec::new();
+    for op in &pending {
+        if let Op::Write { offset, bytes, .. } = op {
             let from = *offset as usize / SECTOR;
-            from..(*offset as usize + bytes.len()).div_ceil(SECTOR)
+            sectors.extend(from..(*offset as usize + bytes.len()).div_ceil(SECTOR));
         }
-        _ => 0..0,
-    };
-    let mut sectors: Vec<usize> = pending.iter().flat_map(|op| touched(op)).collect();
+    }
     sectors.sort_unstable();
     sectors.dedup();
     for sector in sectors {

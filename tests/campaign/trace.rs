@@ -275,8 +275,10 @@ impl Reader {
             other => {
                 let fd = args.first().map(Arg::fd).and_then(|fd| self.open.get(&fd));
                 let elsewhere = !matches!(fd, Some(Open::File { .. } | Open::Dir(_)))
-                    && !args.iter().any(|arg| matches!(arg, Arg::Text(text)
-                        if text.starts_with(self.root.as_os_str().as_encoded_bytes())));
+                    && !args.iter().any(|arg| {
+                        matches!(arg, Arg::Text(text)
+                        if text.starts_with(self.root.as_os_str().as_encoded_bytes()))
+                    });
                 assert!(elsewhere, "teach the replay what {other} does to a disk");
             }
         }

@@ -7,7 +7,7 @@ mod judge;
 
 pub(crate) use catalogue::{Hall, create_item, publish_hall, receive_stock};
 pub(crate) use client::{Answer, Person, seats_socket};
-pub(crate) use house::{Ended, House, binary, kill};
+pub(crate) use house::{House, binary, kill};
 pub(crate) use judge::{Ledger, judge_log, recorded};
 
 use std::future::Future;

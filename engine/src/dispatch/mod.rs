@@ -30,6 +30,7 @@ use crate::Rejection;
 use crate::clock::Steady;
 use crate::hosted::Hosted;
 use crate::letters;
+use crate::patience::Waiting;
 use crate::ports::Ids;
 use crate::settings::{Protections, Settings};
 use crate::snapshots::Snapshots;
@@ -49,6 +50,8 @@ pub(crate) struct House {
     pub(crate) snapshots: Snapshots,
     pub(crate) settings: Settings,
     pub(crate) protections: Protections,
+    /// Those who follow the log and wait for its disk.
+    pub(crate) waiting: Waiting,
 }
 
 impl House {

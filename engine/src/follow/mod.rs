@@ -130,7 +130,7 @@ impl Index {
         self.position.send_replace(Position(from.0 - 1));
         loop {
             let (events, upto) = tokio::select! {
-                page = log.next_page() => page?,
+                page = self.house.next_page(CONSUMER, &mut log) => page?,
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
             };
             let mut rows: Vec<KeyRow> = Vec::new();

@@ -122,12 +122,15 @@ impl Worker {
         let mut folds = fold::Folds::new(self.core.house.clone());
         loop {
             let (events, upto) = tokio::select! {
-                page = log.next_page() => page?,
+                page = self.core.house.next_page(self.process.name(), &mut log) => page?,
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
             };
             for event in events {
                 let position = event.position;
-                let work = self.think(&mut folds, event).await?;
+                let work = tokio::select! {
+                    work = self.think(&mut folds, event) => work?,
+                    _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                };
                 if let Some((lane, work)) = work {
                     self.progress().begin(position);
                     let submitted = self.submit(lane, work);
@@ -149,7 +152,15 @@ impl Worker {
         event: RecordedEvent,
     ) -> Result<Option<(String, Work)>, RunnerError> {
         let settings = &self.core.house.settings.process;
-        let understood = match folds.take_in(&event).await? {
+        let mut patience = self.core.house.patience(self.process.name());
+        let known = loop {
+            // Nothing is kept of a stream that was read half way.
+            let read = folds.take_in(&event).await;
+            if let Some(answer) = patience.answer(read).await {
+                break answer?;
+            }
+        };
+        let understood = match known {
             Ok(known) => {
                 if self.process == Process::Payment
                     && let Some((payment, at_rest)) = known.payment_at_rest()

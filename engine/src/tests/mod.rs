@@ -12,4 +12,5 @@ mod keys;
 mod money;
 mod pools;
 mod processes;
+mod reading;
 mod snapshots;

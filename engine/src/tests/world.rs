@@ -49,6 +49,8 @@ pub(super) struct Mortal {
     full: AtomicBool,
     /// The next append is lost without a word, and the store is full from then on.
     vague: AtomicBool,
+    /// The log as a whole is not read while this is set.
+    unreadable: AtomicBool,
     /// How many appends are recorded while their answer is lost.
     lost_answers: AtomicI64,
     /// Appends of this kind of event are refused while it is set.
@@ -71,6 +73,7 @@ impl Mortal {
             died: watch::Sender::new(false),
             full: AtomicBool::new(false),
             vague: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
             lost_answers: AtomicI64::new(0),
             refused: watch::Sender::new(None),
             stalled: watch::Sender::new(None),
@@ -98,6 +101,11 @@ impl Mortal {
     /// The next append is lost without a word, and the store is full from then on.
     pub(super) fn fill_vaguely(&self) {
         self.vague.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on the disk does not answer those who read the whole log, or does so again.
+    pub(super) fn unreadable(&self, unreadable: bool) {
+        self.unreadable.store(unreadable, Ordering::SeqCst);
     }
 
     /// The next appends are recorded, and their answers are lost on the way.
@@ -173,6 +181,9 @@ impl EventStore for Mortal {
         max: usize,
     ) -> Result<Page, ReadError> {
         self.alive().await;
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(ReadError::Io("the disk does not answer".into()));
+        }
         self.inner.read_all(from, filter, max).await
     }
 

@@ -118,6 +118,11 @@ impl Archive {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Which protections are missing.
+    pub(crate) fn twins(&self) -> Twins {
+        self.twins
+    }
+
     /// How many indexes were made here.
     pub(crate) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
@@ -306,7 +311,7 @@ impl Archive {
         // The chain from header to seal was checked at opening; another end is another segment.
         let same = built.filter(|built| {
             let trusted = self.twins.on(Twin::StaleIndexTrusted);
-            built.facts.seal_hash == now.facts.seal_hash || trusted
+            built.facts.seal_header_hash == now.facts.seal_header_hash || trusted
         });
         let Some(built) = same else {
             sealed.condemned.store(true, Ordering::Relaxed);
@@ -383,7 +388,6 @@ impl Archive {
     }
 
     /// As [`Archive::events`]; the position of the first that is not what the index says.
-    #[expect(clippy::type_complexity, reason = "the events, or where there is none and why")]
     fn try_events(
         &self,
         sealed: &Arc<Sealed>,
@@ -485,7 +489,8 @@ impl Archive {
         limit: u64,
     ) -> Result<Vec<Frame>, ReadError> {
         let used = sealed.index();
-        let damaged = match read_frames(self.plan(sealed, position, limit)?, true) {
+        let chained = !self.twins.on(Twin::NoPreviousHash);
+        let damaged = match read_frames(self.plan(sealed, position, limit)?, chained) {
             Err(damaged @ ReadError::Damaged { .. }) => damaged,
             other => return other,
         };
@@ -495,7 +500,7 @@ impl Archive {
         {
             return Err(damaged);
         }
-        read_frames(self.plan(sealed, position, limit)?, true)
+        read_frames(self.plan(sealed, position, limit)?, chained)
     }
 }
 

@@ -30,6 +30,11 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
     /// Gives a file another name, taking that name from whoever has it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Gives a file a second name; fails when that is taken, and with [`io::ErrorKind::Unsupported`]
+    /// where a file has only one.
+    fn link(&self, _from: &str, _to: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Takes a name away.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes all that was done to names durable.
@@ -164,6 +169,16 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.dir.join(from), self.dir.join(to))
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        match std::fs::hard_link(self.dir.join(from), self.dir.join(to)) {
+            // Some file systems say it this way.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, e))
+            }
+            linked => linked,
+        }
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

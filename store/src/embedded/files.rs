@@ -23,8 +23,10 @@ pub(crate) enum Part {
 /// The open files, those asked for last in front.
 pub(crate) struct Files {
     disk: Arc<dyn Disk>,
-    open: Mutex<Vec<(u64, Part, Arc<dyn DiskFile>)>>,
+    open: Mutex<Vec<Open>>,
 }
+
+type Open = (u64, Part, Arc<dyn DiskFile>);
 
 impl Files {
     pub(crate) fn new(disk: Arc<dyn Disk>) -> Self {

@@ -1,7 +1,8 @@
 //! The end of the log that is written: one frame after the other, each durable before the next.
 //!
 //! ```text
-//!   write frame ──► sync ──► (caller publishes and answers)
+//!   write frame ─┬─► sync ─────────┬─► both durable ──► (caller publishes and answers)
+//!                └─► mirror, sync ─┘
 //!   segment full: seal ──sync──► header of the next, prepared segment ──sync──► go on there
 //! ```
 //!
@@ -15,6 +16,7 @@ use super::Entropy;
 use super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::format::{FRAME_ALIGN, HEADER_LEN, SEAL_LEN, SegmentHeader, seal, segment_name};
 use super::frame::{Frame, FrameBuilder, frame_len};
+use super::mirror::Mirror;
 use super::prepare::Preparer;
 use super::scan::{Chain, Place, Segment, is_zero};
 use super::twins::{Twin, Twins};
@@ -29,6 +31,16 @@ pub(crate) enum WriteError {
     Failed(String),
 }
 
+impl WriteError {
+    /// As an error of opening the log.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::Full => io::ErrorKind::StorageFull.into(),
+            Self::Failed(why) => io::Error::other(why),
+        }
+    }
+}
+
 /// The end of the log.
 pub(crate) struct Log {
     /// Where the next frame goes. `segment` is always there once the log is open.
@@ -38,6 +50,7 @@ pub(crate) struct Log {
     /// A write or sync has failed.
     over: bool,
     pub(crate) preparer: Preparer,
+    mirror: Mirror,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     twins: Twins,
@@ -47,11 +60,12 @@ impl Log {
     pub(crate) fn new(
         place: Place,
         preparer: Preparer,
+        mirror: Mirror,
         clock: Clock,
         entropy: Entropy,
         twins: Twins,
     ) -> Self {
-        Self { place, dirty_until: 0, over: false, preparer, clock, entropy, twins }
+        Self { place, dirty_until: 0, over: false, preparer, mirror, clock, entropy, twins }
     }
 
     /// The longest frame that still goes into this segment.
@@ -80,7 +94,7 @@ impl Log {
         self.place.segment.as_ref().expect("an open log has a segment")
     }
 
-    /// Writes a frame and makes it durable; gives its offset.
+    /// Writes a frame and makes it durable, in its segment and in the mirror; gives its offset.
     pub(crate) fn write(&mut self, frame: &Frame) -> Result<u64, WriteError> {
         let written = self.write_frame(frame);
         self.over |= matches!(written, Err(WriteError::Failed(_)));
@@ -93,10 +107,15 @@ impl Log {
         assert_eq!(frame.previous_hash, self.place.chain.hash, "a frame names the one before it");
         assert!(frame.bytes.len() <= self.room(), "a frame never crosses segments");
         let offset = self.place.offset;
+        self.mirror.make_room(frame.bytes.len())?;
         self.put(&frame.bytes)?;
-        if !self.twins.on(Twin::AckBeforeSync) {
-            self.sync()?;
-        }
+        let header = self.place.mirrored(offset, frame);
+        self.mirror.begin(&header, &frame.bytes)?;
+        let unsynced = self.twins.on(Twin::AckBeforeSync) || self.twins.on(Twin::MirrorBeforeData);
+        let synced = if unsynced { Ok(()) } else { self.sync() };
+        // Waited for in any case: nothing is on its way any more when this returns.
+        let mirrored = self.mirror.wait();
+        synced.and(mirrored)?;
         self.advance(frame.bytes.len(), frame.hash);
         self.place.chain.next = frame.last() + 1;
         self.place.chain.recorded_at_micros = frame.recorded_at_micros;

@@ -33,6 +33,7 @@ const UNFINISHED: &str = ".new";
 pub(crate) enum MirrorOrder {
     #[default]
     SegmentFirst,
+    #[cfg_attr(not(test), expect(dead_code, reason = "simulations try both"))]
     MirrorFirst,
 }
 
@@ -149,11 +150,8 @@ impl Mirror {
         }
         let newest = found.iter().filter_map(Slot::whole).max_by_key(|m| m.frame.first);
         let next = newest.map_or(0, |newest| 1 - newest.slot);
-        let hands = if in_background {
-            Hands::Helper(Helper::start()?)
-        } else {
-            Hands::Own(order, None)
-        };
+        let hands =
+            if in_background { Hands::Helper(Helper::start()?) } else { Hands::Own(order, None) };
         Ok(Self { files, next, hands, twins })
     }
 
@@ -220,18 +218,6 @@ impl Mirror {
     }
 }
 
-/// Takes both slots away, durably: for whoever cuts the log below what they hold. Opening the log
-/// makes them anew.
-pub(crate) fn forget(disk: &dyn Disk) -> io::Result<()> {
-    for name in SLOT_NAMES {
-        match disk.remove(name) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    disk.sync_dir()
-}
-
 /// Opens a slot, or makes it: filled with zeros, so that a sync has no books to keep.
 fn open_slot(disk: &dyn Disk, slot: usize, len: u64) -> io::Result<Arc<dyn DiskFile>> {
     let name = SLOT_NAMES[slot];
@@ -240,12 +226,12 @@ fn open_slot(disk: &dyn Disk, slot: usize, len: u64) -> io::Result<Arc<dyn DiskF
         Err(e) if e.kind() == io::ErrorKind::NotFound => make_slot(disk, name, len),
         Err(e) => Err(e),
     };
-    made.map_err(|e| match e.kind() {
-        io::ErrorKind::StorageFull => {
-            let what = format!("no room for {name} ({len} bytes); free some space");
-            io::Error::new(io::ErrorKind::StorageFull, what)
+    made.map_err(|e| {
+        if e.kind() != io::ErrorKind::StorageFull {
+            return e;
         }
-        _ => e,
+        let what = format!("no room for {name} ({len} bytes); free some space");
+        io::Error::new(io::ErrorKind::StorageFull, what)
     })
 }
 

@@ -23,6 +23,7 @@ mod indexer;
 mod inspect;
 mod live;
 mod log;
+mod mirror;
 mod options;
 mod prepare;
 mod queue;
@@ -30,8 +31,10 @@ mod reader;
 mod reads;
 mod recovery;
 mod repair;
+mod restore;
 mod scan;
 pub mod sim;
+mod slot;
 mod stat;
 mod tail;
 mod twins;
@@ -70,6 +73,7 @@ pub use options::{
 pub use reader::Reader;
 pub use recovery::{Recovery, Torn};
 pub use repair::{CutPlan, Lost, LostStream, RepairError, Repaired, repair, repair_on};
+pub use restore::Restored;
 pub use scan::Damage;
 pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
 pub use verify::{VerifyOptions, VerifyProgress, VerifyReport, verify, verify_on, verify_with};
@@ -164,6 +168,11 @@ impl Embedded {
     /// What the store is and holds.
     pub fn info(&self) -> StoreInfo {
         info(self.store_id, &self.view, &*self.disk)
+    }
+
+    /// Where an event stands on the disk: the file name of its segment, the offset of its frame.
+    pub fn locate(&self, position: Position) -> Option<(String, u64)> {
+        self.view.locate(position.0)
     }
 
     /// Why nothing will be appended any more before the log is opened again: a write or a sync has

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::mirror::{MirrorOptions, MirrorOrder};
 use super::scan::Damage;
 use super::twins::Twins;
 use crate::Clock;
@@ -37,8 +38,8 @@ pub struct Options {
     pub clock: Clock,
     /// Where the store's id and the segments' salts come from.
     pub entropy: Entropy,
-    /// Whether segments are prepared, indexed and read ahead in threads of their own. A simulation, which wants the same
-    /// order of operations each time, says no.
+    /// Whether segments are prepared, indexed and read ahead, and frames mirrored, in threads of their
+    /// own. A simulation, which wants the same order of operations each time, says no.
     pub prepare_in_background: bool,
     /// For the log's own tests.
     #[doc(hidden)]
@@ -51,11 +52,17 @@ pub struct Options {
 pub struct Lab {
     pub(crate) least_segment_bytes: u64,
     pub(crate) twins: Twins,
+    /// Which copy is made first where one thread makes both.
+    pub(crate) mirror_order: MirrorOrder,
 }
 
 impl Default for Lab {
     fn default() -> Self {
-        Self { least_segment_bytes: LEAST_SEGMENT_BYTES, twins: Twins::default() }
+        Self {
+            least_segment_bytes: LEAST_SEGMENT_BYTES,
+            twins: Twins::default(),
+            mirror_order: MirrorOrder::default(),
+        }
     }
 }
 
@@ -75,6 +82,15 @@ impl Default for Options {
 }
 
 impl Options {
+    pub(crate) fn mirror(&self) -> MirrorOptions {
+        MirrorOptions {
+            segment_bytes: self.segment_bytes(),
+            in_background: self.prepare_in_background,
+            order: self.lab.mirror_order,
+            twins: self.lab.twins,
+        }
+    }
+
     pub(crate) fn segment_bytes(&self) -> u64 {
         self.segment_bytes.clamp(self.lab.least_segment_bytes, MOST_SEGMENT_BYTES)
     }

@@ -11,11 +11,15 @@ use super::frame::{Frame, Kinds};
 use super::index::{Extent, FrameAt, name_hash};
 use super::live::Plan;
 use super::scan::Segment;
+use super::twins::Twin;
 use super::view::View;
 use crate::{Direction, Filter, Page, Position, ReadError, RecordedEvent, StreamId};
 
 /// How many bytes of frames one page of the whole log looks at, at most (one frame always goes).
 const PAGE_SCAN_BYTES: u64 = 4 << 20;
+
+/// How many chunks are read ahead of whoever walks through the log.
+const CHUNKS_AHEAD: u32 = 3;
 
 /// Which versions of a stream are wanted.
 #[derive(Clone, Copy)]
@@ -272,20 +276,44 @@ impl View {
         .await
     }
 
-    /// Reads the next chunk ahead, when somebody walks through the log here.
+    /// Reads the next chunks ahead, when somebody walks through the log here.
     fn walk_on(self: &Arc<Self>, cell: &Arc<Cell>, chunk: &Chunk, visible: u64) {
-        let next = chunk.last() + 1;
-        if !cell.touch() || !self.reads_ahead || next > visible {
+        if !cell.touch() || !self.reads_ahead {
             return;
         }
-        if self.index().recent_at(next).is_some() {
-            return;
+        let mut next = chunk.last() + 1;
+        for ahead in 0..CHUNKS_AHEAD {
+            if next > visible || self.index().recent_at(next).is_some() {
+                return;
+            }
+            match self.chunks.find(next) {
+                Some(cell) => match cell.here() {
+                    Some(chunk) => next = chunk.last() + 1,
+                    // Whoever reads it goes on.
+                    None => return,
+                },
+                None => {
+                    let view = Arc::clone(self);
+                    drop(tokio::task::spawn_blocking(move || {
+                        view.read_ahead(next, CHUNKS_AHEAD - ahead);
+                    }));
+                    return;
+                }
+            }
         }
-        let (ahead, new) = self.chunks.find_or_add(next, true);
-        if new {
-            let view = Arc::clone(self);
-            // What goes wrong is told to whoever asks for it.
-            tokio::task::spawn_blocking(move || drop(ahead.get(|position| view.load(position))));
+    }
+
+    /// Reads some chunks from a position on; what goes wrong is told to whoever asks for it.
+    fn read_ahead(&self, mut next: u64, count: u32) {
+        for _ in 0..count {
+            let (cell, _) = self.chunks.find_or_add(next, true);
+            let Ok(chunk) = cell.get(|position| self.load(position)) else {
+                return;
+            };
+            next = chunk.last() + 1;
+            if next > self.visible() || self.index().recent_at(next).is_some() {
+                return;
+            }
         }
     }
 
@@ -303,7 +331,9 @@ impl View {
             }
         };
         match found {
-            Some(Where::Live(plan)) => read_frames(plan, true),
+            Some(Where::Live(plan)) => {
+                read_frames(plan, !self.archive.twins().on(Twin::NoPreviousHash))
+            }
             Some(Where::Sealed(sealed)) => self.archive.frames(&sealed, position, CHUNK_BYTES),
             None => Err(ReadError::Io(format!("position {position} is in no segment"))),
         }

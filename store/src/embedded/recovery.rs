@@ -1,7 +1,7 @@
 //! Opening the log to write: find its end (sealed segments are taken at the word of their index,
-//! which their own header and seal confirm), cut what was torn, refuse what is damaged, make durable
-//! what is found, and only then serve. Running it again, or crashing in the middle of it, changes
-//! nothing.
+//! which their own header and seal confirm), give back what the mirror has of it, cut what was torn,
+//! refuse what is damaged, make durable what is found, and only then serve. Running it again, or
+//! crashing in the middle of it, changes nothing.
 
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use super::format::{
 use super::index;
 use super::indexer::Indexer;
 use super::log::{Log, WriteError, adopt_prepared};
+use super::mirror::Mirror;
 use super::prepare::{Preparer, UNFINISHED};
+use super::restore::{Restored, agree, restore, settle, slots, to_restore};
 use super::scan::{Met, Place, Segment, Stop, check_names, walk_unless};
 use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::{Twin, Twins};
@@ -30,6 +32,8 @@ pub struct Recovery {
     pub indexes_made: u64,
     /// The write that was cut off, if there was one.
     pub torn: Option<Torn>,
+    /// What was written back from the mirrored tail, if something was.
+    pub restored: Option<Restored>,
 }
 
 /// A write that the last run did not finish. Nobody was answered for it.
@@ -68,31 +72,41 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
 
     let archive = Archive::new(Arc::clone(disk), options.index_cache_bytes, true, twins);
     let view = Arc::new(View::new(archive, options.cache_bytes, options.prepare_in_background));
+    let slots = slots(&**disk, twins)?;
+    let mut restored = None;
     let mut place = Place::start();
     let mut told = Told::new(options.progress.clone(), &listed);
-    let stop = walk_unless(
-        &**disk,
-        Access::ReadWrite,
-        &mut place,
-        twins,
-        &mut |segment| {
-            let end = view.add_sealed(segment)?;
-            told.segment(&view);
-            Ok(end)
-        },
-        &mut |met| match met {
-            Met::Segment(segment) => {
-                view.add_segment(segment.clone());
-                Ok(())
-            }
-            Met::Frame(segment, offset, frame) => {
-                let first = frame.first;
-                view.add(offset, &Arc::new(frame), false)
-                    .map_err(|what| segment.damage(offset, first, what))
-            }
-        },
-    )?;
+    let stop = loop {
+        let walked = walk_unless(
+            &**disk,
+            Access::ReadWrite,
+            &mut place,
+            twins,
+            &mut |segment| {
+                let end = view.add_sealed(segment)?;
+                told.segment(&view);
+                Ok(end)
+            },
+            &mut |met| match met {
+                Met::Segment(segment) => {
+                    view.add_segment(segment.clone());
+                    Ok(())
+                }
+                Met::Frame(segment, offset, frame) => {
+                    let first = frame.first;
+                    view.add(offset, &Arc::new(frame), false)
+                        .map_err(|what| segment.damage(offset, first, what))
+                }
+            },
+        );
+        match to_restore(&walked, &slots, &place, restored.as_ref()) {
+            Some(mirrored) => restore(&**disk, &place, mirrored, &mut restored)?,
+            None => break walked?,
+        }
+    };
     check_names(&listed, &place)?;
+    told.end();
+    agree(&**disk, &slots, &place)?;
 
     let torn = match (&stop, place.segment.clone()) {
         (Stop::Open | Stop::Broken(_), Some(segment)) => {
@@ -103,8 +117,11 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
         }
         (Stop::Unbegun | Stop::Missing, _) | (Stop::Open | Stop::Broken(_), None) => None,
     };
-    if !twins.on(Twin::RecoveryWithoutSync) {
-        make_durable(&**disk, &place)?;
+    let durable = !twins.on(Twin::RecoveryWithoutSync);
+    let last_frame = if durable { make_durable(&**disk, &place)? } else { None };
+    let mut mirror = Mirror::open(&**disk, options.mirror(), &slots)?;
+    if let Some(bytes) = last_frame {
+        settle(&mut mirror, &place, bytes, &slots)?;
     }
 
     let mut preparer = Preparer::new(
@@ -118,17 +135,15 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
     }
     let begun = place.segment.is_some() && !place.sealed;
     let (clock, entropy) = (options.clock.clone(), options.entropy.clone());
-    let mut log = Log::new(place, preparer, clock, entropy, twins);
+    let mut log = Log::new(place, preparer, mirror, clock, entropy, twins);
     if begun {
         log.preparer.start(log.place.next_number());
     } else {
-        let segment = log.roll().map_err(|error| match error {
-            WriteError::Full => std::io::Error::from(std::io::ErrorKind::StorageFull),
-            WriteError::Failed(why) => std::io::Error::other(why),
-        })?;
+        let segment = log.roll().map_err(WriteError::into_io)?;
         view.add_segment(segment);
     }
-    let recovery = Recovery { events: view.visible(), indexes_made: view.indexes_made(), torn };
+    let (events, indexes_made) = (view.visible(), view.indexes_made());
+    let recovery = Recovery { events, indexes_made, torn, restored };
     tracing::info!(
         events = recovery.events,
         segments = view.segments().0,
@@ -152,6 +167,14 @@ impl Told {
         let segments_total = segments as u64;
         let now = OpenProgress { segments_total, segments_done: 0, indexes_made: 0 };
         Self { progress, now }
+    }
+
+    /// One that is prepared and has not begun is not walked.
+    fn end(&mut self) {
+        if let Some(progress) = &self.progress {
+            self.now.segments_done = self.now.segments_total;
+            progress.tell(self.now);
+        }
     }
 
     fn segment(&mut self, view: &View) {
@@ -185,7 +208,7 @@ fn cut_tail(
         }
     };
     let bytes = read_up_to(&*segment.file, from, (end - from) as usize)?;
-    let kept_in = keep_aside(disk, &segment.name(), &bytes)?;
+    let kept_in = keep_aside(disk, &format!("{}.torn", segment.name()), &bytes)?;
     if !twins.on(Twin::TailNotCut) {
         segment.file.write_at(&vec![0; bytes.len()], from)?;
         segment.file.sync_data()?;
@@ -208,11 +231,10 @@ fn cut_tail(
     Ok(Some(torn))
 }
 
-/// Keeps bytes in `<segment>.torn`, or a numbered name beside it when that is taken.
-fn keep_aside(disk: &dyn Disk, segment: &str, bytes: &[u8]) -> std::io::Result<String> {
-    let plain = format!("{segment}.torn");
+/// Keeps bytes in a file of this name, or a numbered name beside it when that is taken.
+pub(super) fn keep_aside(disk: &dyn Disk, plain: &str, bytes: &[u8]) -> std::io::Result<String> {
     let numbered = (2..).map(|n| format!("{plain}-{n}"));
-    for name in std::iter::once(plain.clone()).chain(numbered) {
+    for name in std::iter::once(plain.to_owned()).chain(numbered) {
         match disk.create(&name) {
             Ok(file) => {
                 file.write_at(bytes, 0)?;
@@ -239,8 +261,9 @@ fn keep_aside(disk: &dyn Disk, segment: &str, bytes: &[u8]) -> std::io::Result<S
 
 /// Makes the end of the log durable. The last run may have been killed between a write and its
 /// sync; or its sync failed, and the cache holds as clean what the disk never got: so the last
-/// thing that was written is written again, and then synced.
-fn make_durable(disk: &dyn Disk, place: &Place) -> Result<(), OpenError> {
+/// thing that was written is written again, and then synced. Gives it, where it is a commit.
+fn make_durable(disk: &dyn Disk, place: &Place) -> Result<Option<Vec<u8>>, OpenError> {
+    let mut last_frame = None;
     if let Some(segment) = &place.segment {
         let (at, len) = match place.last_frame {
             Some(at) => {
@@ -263,6 +286,8 @@ fn make_durable(disk: &dyn Disk, place: &Place) -> Result<(), OpenError> {
         }
         segment.file.write_at(&bytes, at)?;
         segment.file.sync_data()?;
+        last_frame = (place.last_frame.is_some() && !place.sealed).then_some(bytes);
     }
-    Ok(disk.sync_dir()?)
+    disk.sync_dir()?;
+    Ok(last_frame)
 }

@@ -11,10 +11,16 @@
 
 use std::io;
 
+use super::OpenError;
 use super::disk::{Access, Disk, read_up_to};
 use super::format::segment_name;
-use super::scan::{Damage, Place};
-use super::slot::{MirroredFrame, SLOT_NAMES, Slot};
+use super::frame::Frame;
+use super::log::WriteError;
+use super::mirror::Mirror;
+use super::recovery::keep_aside;
+use super::scan::{Damage, Place, Stop};
+use super::slot::{MirroredFrame, SLOT_NAMES, Slot, read_slots};
+use super::twins::{Twin, Twins};
 use crate::Position;
 
 /// A frame at the end of the log that stood torn or damaged in its segment, or was missing there, and
@@ -127,4 +133,112 @@ fn contradiction(
             header.offset
         ),
     }))
+}
+
+/// Reads both slots, before anything is changed.
+pub(crate) fn slots(disk: &dyn Disk, twins: Twins) -> Result<[Slot; 2], OpenError> {
+    if twins.on(Twin::AckedTailTakenForTorn) || twins.on(Twin::DamageTakenForTail) {
+        return Ok([Slot::Broken, Slot::Broken]);
+    }
+    read_slots(disk)
+}
+
+/// The mirrored frame that stands where the walk has ended, if it is what is missing there. Two
+/// frames are mirrored; no more are written back.
+pub(crate) fn to_restore<'a>(
+    walked: &Result<Stop, OpenError>,
+    slots: &'a [Slot; 2],
+    place: &Place,
+    restored: Option<&Restored>,
+) -> Option<&'a MirroredFrame> {
+    let here = match (walked, &place.segment) {
+        (Ok(_), _) => true,
+        (Err(OpenError::Damaged(damage)), Some(segment)) => {
+            (&damage.segment, damage.offset) == (&segment.name(), place.offset)
+        }
+        (Err(_), _) => false,
+    };
+    let mirrored = next_frame(slots, place).filter(|_| here)?;
+    let again = restored.is_some_and(|r| r.position.0 + r.events > mirrored.frame.first);
+    (!again).then_some(mirrored)
+}
+
+/// Writes a frame back to its segment. What stands behind it stays: that is judged when the walk has
+/// come so far.
+pub(crate) fn restore(
+    disk: &dyn Disk,
+    place: &Place,
+    mirrored: &MirroredFrame,
+    restored: &mut Option<Restored>,
+) -> Result<(), OpenError> {
+    let segment = place.segment.as_ref().expect("a frame stands in a segment");
+    let (offset, frame) = (mirrored.header.offset, &mirrored.frame);
+    let stood = read_up_to(&*segment.file, offset, frame.bytes.len())?;
+    let kept_in = if stood.iter().any(|b| *b != 0) {
+        Some(keep_aside(disk, &format!("{}.replaced", segment.name()), &stood)?)
+    } else {
+        None
+    };
+    segment.file.write_at(&frame.bytes, offset)?;
+    segment.file.sync_data()?;
+    tracing::warn!(
+        segment = segment.name(),
+        offset,
+        position = frame.first,
+        events = frame.entries.len(),
+        kept_in,
+        "the last frame was torn or damaged in its segment; it was written back from the mirror"
+    );
+    let restored = restored.get_or_insert_with(|| Restored {
+        segment: segment.name(),
+        offset,
+        position: Position(frame.first),
+        events: 0,
+        kept_in: Vec::new(),
+    });
+    restored.events += frame.entries.len() as u64;
+    restored.kept_in.extend(kept_in);
+    Ok(())
+}
+
+/// Refuses a log that has lost what the mirror still knows of, before anything is cut.
+pub(crate) fn agree(disk: &dyn Disk, slots: &[Slot; 2], place: &Place) -> Result<(), OpenError> {
+    match (judge_mirror(disk, slots, place)?, &place.segment) {
+        (Verdict::Agrees, _) => Ok(()),
+        (Verdict::Refuses(damage), _) => Err(damage.into()),
+        (Verdict::Restores(mirrored), segment) => {
+            let segment = segment.as_ref().expect("a frame stands in a segment");
+            let what = "the frame was written back, and still is not there";
+            Err(segment.damage(mirrored.header.offset, mirrored.frame.first, what).into())
+        }
+    }
+}
+
+/// Makes the mirror's copy of the last frame durable, whose bytes were read and checked. Where the
+/// segment has none yet there is nothing to copy: the frames before are proven by what stands behind.
+pub(crate) fn settle(
+    mirror: &mut Mirror,
+    place: &Place,
+    last_frame: Vec<u8>,
+    slots: &[Slot; 2],
+) -> Result<(), OpenError> {
+    let (Some(segment), Some(at)) = (&place.segment, place.last_frame) else {
+        return Ok(());
+    };
+    let frame = Frame::decode(segment.header.hash, last_frame.into())
+        .map_err(|what| segment.damage(at, place.chain.next, what))?;
+    let newest = slots.iter().filter_map(Slot::whole).map(|m| m.frame.last()).max();
+    match newest {
+        Some(last) if last + 1 < frame.first => tracing::warn!(
+            last,
+            position = frame.first,
+            "the mirrored tail is older than the log: it was put back or has lost writes"
+        ),
+        None if frame.first > 1 => {
+            tracing::warn!("the log had no mirrored tail: nothing could be told of its last frame");
+        }
+        Some(_) | None => {}
+    }
+    mirror.settle(&place.mirrored(at, &frame), &frame.bytes, slots).map_err(WriteError::into_io)?;
+    Ok(())
 }

@@ -12,9 +12,10 @@ use super::OpenError;
 use super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::format::{
     BadHeader, FRAME_HEADER_LEN, FrameHeader, FrameKind, HEADER_LEN, SEAL_LEN, SegmentHeader,
-    check_trailer, segment_name, segment_number, u64_at,
+    check_trailer, segment_name, segment_number, u32_at, u64_at,
 };
 use super::frame::Frame;
+use super::slot::SlotHeader;
 use super::twins::{Twin, Twins};
 use crate::{Position, ReadError};
 
@@ -142,6 +143,20 @@ impl Place {
         self.chain = end.chain.clone();
     }
 
+    /// What the mirror says of a frame of this segment.
+    pub(crate) fn mirrored(&self, offset: u64, frame: &Frame) -> SlotHeader {
+        let header = &self.segment.as_ref().expect("a frame stands in a segment").header;
+        SlotHeader {
+            store_id: header.store_id,
+            segment: header.number,
+            offset,
+            frame_len: frame.bytes.len() as u32,
+            seed: header.hash,
+            frame_header_hash: frame.header_hash(),
+            frame_hash: frame.hash,
+        }
+    }
+
     /// The number of the segment that comes when this one is sealed.
     pub(crate) fn next_number(&self) -> u64 {
         self.segment.as_ref().map_or(1, |s| s.header.number + 1)
@@ -166,6 +181,8 @@ pub(crate) enum Stop {
 pub(crate) struct SealedEnd {
     /// Where the seal stands.
     pub(crate) seal_at: u64,
+    /// The checksum of its header, which names the last frame.
+    pub(crate) header_hash: u32,
     /// Frames before it.
     pub(crate) frames: u64,
     /// What the next segment must say of itself; the hash is the seal's.
@@ -192,6 +209,7 @@ pub(crate) fn read_seal(segment: &Segment, seal_at: u64) -> io::Result<Option<Se
     }
     Ok(Some(SealedEnd {
         seal_at,
+        header_hash: u32_at(&bytes, FRAME_HEADER_LEN - 4),
         frames: u64_at(&bytes, FRAME_HEADER_LEN),
         chain: Chain { next, hash, recorded_at_micros: header.recorded_at_micros },
     }))

@@ -40,6 +40,12 @@ pub(crate) struct SlotHeader {
     pub(crate) frame_len: u32,
     /// Checksum of the segment's header page, from which the frame's checksums go on.
     pub(crate) seed: u32,
+    /// The checksum of the frame's header, and the one behind its body. A power cut can leave the
+    /// slot's header, the frame's header and its body from two copies of the same length, and each of
+    /// them is sound for itself: the frame's checksum does not depend on its header, since a CRC over
+    /// something and its own CRC is always the same. So the three are bound to each other here.
+    pub(crate) frame_header_hash: u32,
+    pub(crate) frame_hash: u32,
 }
 
 impl SlotHeader {
@@ -47,12 +53,13 @@ impl SlotHeader {
         let mut header = [0; SLOT_HEADER_LEN];
         put(&mut header, 0, &SLOT_MAGIC);
         put(&mut header, 8, &SLOT_VERSION.to_le_bytes());
-        put(&mut header, 12, &(SLOT_HEADER_LEN as u32).to_le_bytes());
+        put(&mut header, 12, &self.frame_len.to_le_bytes());
         put(&mut header, 16, self.store_id.as_bytes());
         put(&mut header, 32, &self.segment.to_le_bytes());
         put(&mut header, 40, &self.offset.to_le_bytes());
-        put(&mut header, 48, &self.frame_len.to_le_bytes());
-        put(&mut header, 52, &self.seed.to_le_bytes());
+        put(&mut header, 48, &self.seed.to_le_bytes());
+        put(&mut header, 52, &self.frame_header_hash.to_le_bytes());
+        put(&mut header, 56, &self.frame_hash.to_le_bytes());
         let checksum = crc32c::crc32c(&header[..CHECKSUM_AT]);
         put(&mut header, CHECKSUM_AT, &checksum.to_le_bytes());
         header
@@ -66,12 +73,14 @@ impl SlotHeader {
             return Err(BadSlot::Broken);
         }
         match u32_at(header, 8) {
-            SLOT_VERSION if u32_at(header, 12) as usize == SLOT_HEADER_LEN => Ok(Self {
+            SLOT_VERSION => Ok(Self {
+                frame_len: u32_at(header, 12),
                 store_id: Uuid::from_bytes(bytes_at(header, 16)),
                 segment: u64_at(header, 32),
                 offset: u64_at(header, 40),
-                frame_len: u32_at(header, 48),
-                seed: u32_at(header, 52),
+                seed: u32_at(header, 48),
+                frame_header_hash: u32_at(header, 52),
+                frame_hash: u32_at(header, 56),
             }),
             newer if newer > SLOT_VERSION => Err(BadSlot::Newer(newer)),
             _ => Err(BadSlot::Broken),
@@ -148,7 +157,10 @@ fn read_frame(file: &dyn DiskFile, header: &SlotHeader) -> io::Result<Option<Fra
         return Ok(None);
     }
     let bytes = read_up_to(file, SLOT_HEADER_LEN as u64, len as usize)?;
-    Ok(Frame::decode(header.seed, bytes.into()).ok())
+    let frame = Frame::decode(header.seed, bytes.into()).ok();
+    Ok(frame.filter(|frame| {
+        (frame.header_hash(), frame.hash) == (header.frame_header_hash, header.frame_hash)
+    }))
 }
 
 #[cfg(test)]
@@ -158,7 +170,15 @@ mod tests {
     #[test]
     fn a_header_comes_back_as_it_was_and_every_flipped_bit_is_noticed() {
         let store_id = Uuid::from_u128(7);
-        let header = SlotHeader { store_id, segment: 3, offset: 4096, frame_len: 99, seed: 5 };
+        let header = SlotHeader {
+            store_id,
+            segment: 3,
+            offset: 4096,
+            frame_len: 99,
+            seed: 5,
+            frame_header_hash: 6,
+            frame_hash: 7,
+        };
         let bytes = header.encode();
         assert!(matches!(SlotHeader::decode(&bytes), Ok(same) if same == header));
         for bit in 0..SLOT_HEADER_LEN * 8 {

@@ -19,7 +19,7 @@ macro_rules! twins {
 }
 
 twins! {
-    /// Appends are acknowledged before they are durable.
+    /// Appends are acknowledged before they are durable, in the segment or in the mirror.
     AckBeforeSync,
     /// The hash of the frame before is not looked at.
     NoPreviousHash,
@@ -37,7 +37,7 @@ twins! {
     IndexChecksumIgnored,
     /// An event that is read alone is not checked.
     EventChecksumIgnored,
-    /// Whatever does not read well is taken for a torn tail.
+    /// Whatever does not read well is taken for a torn tail, whatever the mirror says.
     DamageTakenForTail,
     /// A repair cuts before what it cuts off is kept aside durably.
     CutBeforeKeptAside,
@@ -45,6 +45,14 @@ twins! {
     BackupOfUnsynced,
     /// A backup seals a segment before the next one has its name.
     BackupSealedTooSoon,
+    /// Recovery does not look at the mirrored tail.
+    AckedTailTakenForTorn,
+    /// Appends are acknowledged when they are durable in the segment, and not yet in the mirror.
+    MirrorNotAwaited,
+    /// Each frame is mirrored over the copy of the one before it.
+    MirrorOneSlot,
+    /// Appends are acknowledged when they are durable in the mirror, and not yet in the segment.
+    MirrorBeforeData,
     /// Of the producers who are called out of the queue's line only the first is woken.
     WakesOneProducer,
     /// A producer who gives up keeps the place that was promised to it.

@@ -17,8 +17,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::disk::{Access, Disk, RealDisk};
+use super::format::segment_name;
 use super::inspect::segment_numbers;
-use super::scan::{Damage, Met, Place, Stop, check_names, walk};
+use super::restore::{Verdict, judge_mirror};
+use super::scan::{Damage, Met, Place, Segment, Stop, check_names, walk};
+use super::slot::{MirroredFrame, read_slots};
 use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
@@ -58,6 +61,9 @@ pub struct VerifyReport {
     pub head: Position,
     /// A write that never ended stands behind the head (segment, offset): opening the log cuts it.
     pub torn: Option<(String, u64)>,
+    /// The frame behind the head is torn, damaged or missing in its segment (segment, offset), but
+    /// whole in the mirrored tail: opening the log writes it back.
+    pub mirrored: Option<(String, u64)>,
     /// The first thing that is not what was written. Nothing behind it was looked at.
     pub offence: Option<Damage>,
 }
@@ -125,6 +131,9 @@ pub(crate) fn survey(
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::NoLog),
         Err(e) => return Err(e.into()),
     };
+    // Before the walk: a frame stands in its segment before it is mirrored, so what is found here a
+    // walk meets, also beside a writer.
+    let slots = read_slots(&**disk)?;
     let bytes_total = total(&**disk, &listed)?;
     let mut streams = NextVersions::new();
     let mut place = Place::start();
@@ -183,10 +192,14 @@ pub(crate) fn survey(
         }
     };
     let mut head = place.chain.next - 1;
-    match found {
-        End::Clean => report.offence = check_names(&listed, &place).err(),
-        End::Torn(segment) => report.torn = Some((segment, place.offset)),
-        End::Damaged(damage) => {
+    match (found, judge_mirror(&**disk, &slots, &place)?) {
+        (found, Verdict::Restores(MirroredFrame { header, .. })) if found.is_at(&place) => {
+            report.mirrored = Some((segment_name(header.segment), header.offset));
+        }
+        (End::Clean | End::Torn(_), Verdict::Refuses(damage)) => report.offence = Some(damage),
+        (End::Clean, _) => report.offence = check_names(&listed, &place).err(),
+        (End::Torn(segment), _) => report.torn = Some((segment, place.offset)),
+        (End::Damaged(damage), _) => {
             // A frame that is whole, but not what should stand there, is behind the head.
             head = head.min(damage.position.0 - 1);
             report.offence = Some(damage);
@@ -208,6 +221,19 @@ pub(crate) enum End {
     Clean,
     Torn(String),
     Damaged(Damage),
+}
+
+impl End {
+    /// Whether what was found stands at `place`, not somewhere before it.
+    fn is_at(&self, place: &Place) -> bool {
+        match self {
+            Self::Clean | Self::Torn(_) => true,
+            Self::Damaged(damage) => {
+                let segment = place.segment.as_ref().map(Segment::name);
+                (segment.as_ref(), place.offset) == (Some(&damage.segment), damage.offset)
+            }
+        }
+    }
 }
 
 pub(crate) fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, OpenError> {

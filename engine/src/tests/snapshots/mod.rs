@@ -41,7 +41,17 @@ impl Lab {
         let clock = Steady::new(clock, Timestamp::default(), Duration::MAX, Duration::ZERO);
         let ids = Arc::new(SeededIds::new(1));
         let settings = Settings::default();
-        Self { house: House { store, clock, ids, snapshots, settings, protections } }
+        Self {
+            house: House {
+                store,
+                clock,
+                ids,
+                snapshots,
+                settings,
+                protections,
+                waiting: Default::default(),
+            },
+        }
     }
 
     /// On the same log, with other snapshots.

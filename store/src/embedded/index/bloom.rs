@@ -3,6 +3,7 @@
 //!
 //! Both are Bloom filters in blocks of 64 bytes, so that a look touches one block only.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Length of a block.
@@ -42,27 +43,30 @@ pub(super) fn bits_of(hash: u64) -> impl Iterator<Item = usize> {
 /// The filter in memory. It only ever grows; when it is too small for what it has seen it says
 /// "perhaps" too often, which costs time and nothing else.
 pub(crate) struct Seen {
-    words: Vec<AtomicU64>,
+    bytes: usize,
+    /// Set aside when the first stream comes: a small log never needs it.
+    words: OnceLock<Vec<AtomicU64>>,
     complete: AtomicBool,
 }
 
 impl Seen {
     /// An empty one of at most so many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
-        let words = (bytes / BLOCK_LEN).max(1) * (BLOCK_LEN / 8);
-        let words = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Self { words, complete: AtomicBool::new(false) }
+        Self { bytes, words: OnceLock::new(), complete: AtomicBool::new(false) }
     }
 
-    fn blocks(&self) -> u32 {
-        (self.words.len() / (BLOCK_LEN / 8)) as u32
+    fn blocks(&self) -> usize {
+        (self.bytes / BLOCK_LEN).clamp(1, u32::MAX as usize)
     }
 
     /// Notes a stream that a sealed segment holds.
     pub(crate) fn insert(&self, hash: u64) {
-        let at = block_of(hash, self.blocks()) as usize * (BLOCK_LEN / 8);
+        let words = self.words.get_or_init(|| {
+            (0..self.blocks() * (BLOCK_LEN / 8)).map(|_| AtomicU64::new(0)).collect()
+        });
+        let at = block_of(hash, self.blocks() as u32) as usize * (BLOCK_LEN / 8);
         for bit in bits_of(hash) {
-            self.words[at + bit / 64].fetch_or(1 << (bit % 64), Ordering::Relaxed);
+            words[at + bit / 64].fetch_or(1 << (bit % 64), Ordering::Relaxed);
         }
     }
 
@@ -76,9 +80,12 @@ impl Seen {
         if !self.complete.load(Ordering::Acquire) {
             return true;
         }
-        let at = block_of(hash, self.blocks()) as usize * (BLOCK_LEN / 8);
+        let Some(words) = self.words.get() else {
+            return false;
+        };
+        let at = block_of(hash, self.blocks() as u32) as usize * (BLOCK_LEN / 8);
         let mut bits = bits_of(hash);
-        bits.all(|bit| self.words[at + bit / 64].load(Ordering::Relaxed) >> (bit % 64) & 1 == 1)
+        bits.all(|bit| words[at + bit / 64].load(Ordering::Relaxed) >> (bit % 64) & 1 == 1)
     }
 }
 

@@ -212,6 +212,7 @@ impl Collected {
             segment_hash: header.hash,
             seal_hash: end.chain.hash,
             seal_at: end.seal_at,
+            seal_header_hash: end.header_hash,
             frames: self.frames.len() as u32,
             events: self.events.len() as u32,
             streams: self.streams.len() as u32,

@@ -65,6 +65,10 @@ pub(crate) struct Facts {
     /// The checksum of its seal, and where that stands.
     pub(crate) seal_hash: u32,
     pub(crate) seal_at: u64,
+    /// The checksum of the seal's header, which depends on the last frame and on its time. The one of
+    /// the whole seal does not: a checksum over bytes that end in their own checksum is always the
+    /// same, so that of a frame says nothing of its header.
+    pub(crate) seal_header_hash: u32,
     pub(crate) frames: u32,
     pub(crate) events: u32,
     pub(crate) streams: u32,
@@ -116,6 +120,7 @@ impl Facts {
             self.filter_page,
             self.filter_blocks,
             self.pages,
+            self.seal_header_hash,
         ];
         for (at, number) in (64..).step_by(4).zip(rest) {
             put(&mut page, at, &number.to_le_bytes());
@@ -155,6 +160,7 @@ impl Facts {
             filter_page: number(10),
             filter_blocks: number(11),
             pages: number(12),
+            seal_header_hash: number(13),
             hash,
         };
         (number(4) == FRAMES_PAGE).then_some(facts)
@@ -168,6 +174,7 @@ impl Facts {
             && self.first_position == header.first_position
             && self.segment_hash == header.hash
             && self.seal_hash == end.chain.hash
+            && self.seal_header_hash == end.header_hash
             && self.seal_at == end.seal_at
             && u64::from(self.frames) == end.frames
             && self.first_position + u64::from(self.events) == end.chain.next

@@ -1,7 +1,7 @@
 //! Doing it: keep aside, then cut, then move what stands behind, the last segment first.
 //!
 //! ```text
-//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, move 4 ─► cut.json
+//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, move 4 ─► move the mirror ─► cut.json
 //!             └ refuses to open until here: damaged ──────────┴ a begun segment behind ──┘
 //! ```
 
@@ -9,6 +9,7 @@ use std::io;
 
 use super::super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::super::prepare::UNFINISHED;
+use super::super::slot::SLOT_NAMES;
 use super::super::twins::{Twin, Twins};
 use super::CutPlan;
 
@@ -45,11 +46,40 @@ pub(super) fn cut(disk: &dyn Disk, plan: &CutPlan, twins: Twins) -> io::Result<(
     // The last one first: as long as any is left behind the cut, the log does not open. What is only
     // derived, and the mirror, come after the segments.
     for name in plan.moved.iter().rev() {
-        disk.rename(name, &format!("{}/{name}", plan.directory))?;
-        disk.sync_sub_dir(&plan.directory)?;
-        disk.sync_dir()?;
+        move_aside(disk, &plan.directory, name)?;
     }
+    // The mirror still knows what is cut off, and the log would not open beside it.
+    for name in SLOT_NAMES {
+        match disk.rename(name, &format!("{}/{name}", plan.directory)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    disk.sync_sub_dir(&plan.directory)?;
+    disk.sync_dir()?;
     note(disk, plan)
+}
+
+/// Moves a file. It has both names for a moment, since not every file system leaves either the old
+/// name or the new one after a power cut.
+fn move_aside(disk: &dyn Disk, directory: &str, name: &str) -> io::Result<()> {
+    let file = disk.open(name, Access::Read)?;
+    let kept = free_name(disk, directory, name, &*file)?;
+    let linked = match disk.link(name, &kept) {
+        Ok(()) => true,
+        // It got there before a crash.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => true,
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => false,
+        Err(e) => return Err(e),
+    };
+    if linked {
+        disk.sync_sub_dir(directory)?;
+        disk.remove(name)?;
+    } else {
+        disk.rename(name, &kept)?;
+        disk.sync_sub_dir(directory)?;
+    }
+    disk.sync_dir()
 }
 
 /// Copies a segment as it is. A repair that was itself cut short may have done so.

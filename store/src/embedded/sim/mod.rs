@@ -372,6 +372,15 @@ impl Disk for SimDisk {
         })
     }
 
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state_to_change();
+        let file = state.file(from)?;
+        if state.names.seen.contains_key(to) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        state.change_names("link", to, |state| state.names.create(to, file))
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state_to_change();
         state.file(name)?;

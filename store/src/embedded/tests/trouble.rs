@@ -82,7 +82,8 @@ fn a_failed_sync_poisons_the_store() {
 fn a_full_disk_refuses_appends_until_there_is_room() {
     let disk = SimDisk::new();
     let room_for = |segments: u64| Faults {
-        capacity_bytes: Some(segments * SEGMENT + 100),
+        // The mirrored tail takes two files, here as long as a segment.
+        capacity_bytes: Some((2 + segments) * SEGMENT + 100),
         ..Faults::default()
     };
     disk.set_faults(room_for(2));

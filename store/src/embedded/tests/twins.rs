@@ -128,7 +128,8 @@ fn damage_that_is_taken_for_a_torn_tail_loses_what_was_acknowledged() {
     let disk = SimDisk::new();
     let store = open(&disk, with_all());
     let mut story = Story::default();
-    story.tell(&store, 2);
+    // The damage lies before what the mirror can give back.
+    story.tell(&store, 4);
     drop(store);
     disk.scribble(&segment_name(1), 4096 + 100, b"?");
     let found = story.check_disk(&disk.after_kill(), with_all()).unwrap_err();
@@ -151,6 +152,9 @@ fn without_the_previous_hash_a_stale_frame_is_served() {
     write(&disk, "stale-1");
     write(&fork, "truth-1");
     write(&fork, "truth-2");
+    // Two more, so that the mirror no longer knows what stood there.
+    write(&fork, "truth-3");
+    write(&fork, "truth-4");
     // The two frames are of one length: the stale one lands on the true one.
     let stale = disk.contents(&segment_name(1)).unwrap();
     let truth = fork.contents(&segment_name(1)).unwrap();
@@ -161,7 +165,8 @@ fn without_the_previous_hash_a_stale_frame_is_served() {
     let served = open(&fork.after_kill(), without(Twin::NoPreviousHash));
     let streams: Vec<String> =
         run(everything(&served)).iter().map(|e| e.stream.to_string()).collect();
-    assert_eq!(streams, ["first-1", "stale-1", "truth-2"], "history that never was");
+    let expected = ["first-1", "stale-1", "truth-2", "truth-3", "truth-4"];
+    assert_eq!(streams, expected, "history that never was");
     let refused = Embedded::open_on(Arc::new(fork), with_all()).err().unwrap();
     assert!(refused.to_string().contains("does not follow"), "{refused}");
 }

@@ -131,7 +131,11 @@ impl World<'_> {
                 Err(AppendError::Unknown(why)) => {
                     self.tally.unknown += 1;
                     let since = self.since();
-                    let failed = since.writes_failed + since.syncs_failed + since.names_failed;
+                    let mut failed = since.writes_failed + since.syncs_failed + since.names_failed;
+                    if why.contains("tail-") {
+                        // The frame stood in its segment already when its copy found no room.
+                        failed += since.writes_without_room;
+                    }
                     if why.contains("without an answer") || !self.disk.is_off() && failed == 0 {
                         return Err(format!("unknown without a reason: {why}"));
                     }

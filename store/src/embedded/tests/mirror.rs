@@ -1,0 +1,557 @@
+//! The mirrored tail: what a segment has lost of its end is given back, what cannot be given back is
+//! told, and nothing that one file says alone is believed against the other.
+
+use std::sync::Arc;
+
+use super::super::format::{HEADER_LEN, SegmentHeader, segment_name};
+use super::super::mirror::MirrorOrder;
+use super::super::sim::{Faults, Leaves, SimDisk};
+use super::super::slot::{SLOT_HEADER_LEN, SLOT_NAMES, read_slots};
+use super::super::twins::{Twin, Twins};
+use super::super::{
+    CutPlan, Embedded, OpenError, Options, Repaired, VerifyOptions, repair_on, verify_on,
+};
+use super::{Story, is_told, open, run, seeds, tiny};
+use crate::contract::{batch, everything};
+use crate::{AppendError, EventStore, Expected};
+
+const SEGMENT: u64 = 12 << 10;
+
+fn options() -> Options {
+    tiny(SEGMENT)
+}
+
+fn ordered(order: MirrorOrder) -> Options {
+    let mut options = options();
+    options.lab.mirror_order = order;
+    options
+}
+
+fn without(twin: Twin) -> Options {
+    let mut options = options();
+    options.lab.twins = Twins::without(twin);
+    options
+}
+
+/// A copy of a disk, as it stands.
+fn copy(disk: &SimDisk) -> SimDisk {
+    disk.after_power_cut(Leaves::Nothing)
+}
+
+/// A log of one segment with `frames` frames, each one event of one length.
+fn short(frames: usize) -> (Story, SimDisk) {
+    let disk = SimDisk::new();
+    let mut story = Story::default();
+    let store = open(&disk, options());
+    for _ in 0..frames {
+        tell_one(&mut story, &store);
+    }
+    (story, disk)
+}
+
+fn tell_one(story: &mut Story, store: &Embedded) {
+    let one = batch("s-1", Expected::Any, 1);
+    let ids = one.events.iter().map(|e| e.id).collect();
+    let answer = run(store.append(vec![one]));
+    story.appends.push((ids, answer.ok().map(|a| a.first)));
+}
+
+/// Where the last frame of segment 1 stands, by what the slots say.
+fn last_frame(disk: &SimDisk) -> (u64, usize) {
+    let slots = read_slots(disk).unwrap();
+    let newest = slots.iter().filter_map(|s| s.whole()).max_by_key(|m| m.frame.first).unwrap();
+    (newest.header.offset, newest.frame.bytes.len())
+}
+
+fn refused(disk: &SimDisk) -> super::super::Damage {
+    let before: Vec<_> = disk.names().iter().map(|n| disk.contents(n)).collect();
+    match Embedded::open_on(Arc::new(disk.clone()), options()) {
+        Err(OpenError::Damaged(damage)) => {
+            let after: Vec<_> = disk.names().iter().map(|n| disk.contents(n)).collect();
+            assert_eq!(before[..], after[..before.len()], "nothing is changed");
+            damage
+        }
+        Err(other) => panic!("{other}"),
+        Ok(store) => panic!("served, with {:?}", store.recovery()),
+    }
+}
+
+/// P2, fault 16: zeroed, flipped, gone as a whole: the last frame comes back, once, and what stood
+/// there is kept.
+#[test]
+fn a_last_frame_that_its_segment_has_lost_comes_back() {
+    let (story, disk) = short(5);
+    let (at, len) = last_frame(&disk);
+    let name = segment_name(1);
+    let damages: [(&str, u64, Vec<u8>); 4] = [
+        ("all of it is gone", at, vec![0; len]),
+        ("its end is gone", at + 40, vec![0; len - 40]),
+        ("a byte is another", at + 60, vec![b'!']),
+        ("its header is another", at, vec![b'?'; 48]),
+    ];
+    for (what, from, bytes) in damages {
+        let damaged = copy(&disk);
+        damaged.scribble(&name, from, &bytes);
+        let stood = damaged.contents(&name).unwrap()[at as usize..at as usize + len].to_vec();
+        let store = open(&damaged, options());
+        let restored = store.recovery().restored.clone().unwrap();
+        assert_eq!((&restored.segment, restored.offset), (&name, at), "{what}");
+        assert_eq!((restored.position.0, restored.events), (5, 1), "{what}");
+        assert_eq!(store.recovery().torn, None, "{what}");
+        if stood.iter().all(|b| *b == 0) {
+            assert_eq!(restored.kept_in, Vec::<String>::new());
+        } else {
+            assert_eq!(restored.kept_in, [format!("{name}.replaced")]);
+            assert_eq!(damaged.contents(&restored.kept_in[0]).unwrap(), stood);
+        }
+        story.check(&store).unwrap_or_else(|lost| panic!("{what}: {lost}"));
+        drop(store);
+        let again = damaged.after_power_cut(Leaves::Nothing);
+        assert_eq!(open(&again, options()).recovery().restored, None, "once");
+        story.check_disk(&again, options()).unwrap();
+    }
+}
+
+/// The frame before the last is mirrored too, since its copy is what is left while the next one is
+/// being written.
+#[test]
+fn two_frames_come_back_and_a_third_is_told() {
+    let (story, disk) = short(6);
+    let (at, _) = last_frame(&disk);
+    let frame = at - 4096;
+    assert_eq!(frame % 5, 0, "all frames are of one length");
+    let frame = frame / 5;
+    for lost in 1..=3 {
+        let damaged = copy(&disk);
+        let from = at - (lost - 1) * frame;
+        damaged.scribble(&segment_name(1), from, &vec![0; (lost * frame) as usize]);
+        if lost < 3 {
+            let store = open(&damaged, options());
+            let restored = store.recovery().restored.clone().unwrap();
+            assert_eq!((restored.offset, restored.events), (from, lost));
+            story.check(&store).unwrap();
+        } else {
+            let damage = refused(&damaged);
+            assert_eq!((damage.segment, damage.offset), (segment_name(1), from));
+            assert_eq!(damage.position.0, 4);
+            assert!(damage.what.contains("up to position"), "{}", damage.what);
+        }
+    }
+}
+
+/// Fault 20 for one file: an older copy of the segment that is written, at any age, also from before
+/// it had begun.
+#[test]
+fn an_older_copy_of_the_last_segment_is_told_or_made_up_for() {
+    let disk = SimDisk::new();
+    let mut story = Story::default();
+    let store = open(&disk, options());
+    let mut copies = Vec::new();
+    while store.info().segments < 3 {
+        copies.push([2, 3].map(|n| disk.contents(&segment_name(n))));
+        tell_one(&mut story, &store);
+    }
+    for _ in 0..5 {
+        copies.push([2, 3].map(|n| disk.contents(&segment_name(n))));
+        tell_one(&mut story, &store);
+    }
+    drop(store);
+    let (mut told, mut restored) = (0, 0);
+    for (age, old) in copies.iter().rev().enumerate() {
+        let Some(old) = &old[1] else { continue };
+        let damaged = copy(&disk);
+        damaged.put(&segment_name(3), old.clone());
+        match Embedded::open_on(Arc::new(damaged), options()) {
+            Ok(store) => {
+                restored += 1;
+                assert!(store.recovery().restored.is_some(), "{age} frames ago");
+                story.check(&store).unwrap();
+            }
+            Err(error) => {
+                told += 1;
+                assert!(is_told(&error), "{error}");
+            }
+        }
+    }
+    assert_eq!(restored, 2, "the last two frames are mirrored");
+    assert!(told > 10, "told {told} times");
+}
+
+#[test]
+fn a_directory_whose_segments_are_all_gone_is_not_begun_anew() {
+    let (_, disk) = short(3);
+    for name in disk.names().into_iter().filter(|name| name.ends_with(".seg")) {
+        disk.lose(&name);
+    }
+    let damage = refused(&disk);
+    assert_eq!((damage.segment, damage.position.0), (segment_name(1), 1));
+}
+
+#[test]
+fn another_stores_mirror_is_refused_by_name() {
+    let (_, disk) = short(3);
+    let (_, other) = short(4);
+    disk.put(SLOT_NAMES[1], other.contents(SLOT_NAMES[1]).unwrap());
+    let damage = refused(&disk);
+    assert_eq!(damage.segment, SLOT_NAMES[1]);
+    assert!(damage.what.contains("another store"), "{}", damage.what);
+}
+
+/// Two histories of one log, as when a backup is gone on with and then files are mixed.
+#[test]
+fn a_mirror_of_another_history_is_refused() {
+    let (mut story, disk) = short(3);
+    let fork = copy(&disk);
+    let store = open(&disk, options());
+    (0..4).for_each(|_| tell_one(&mut story, &store));
+    drop(store);
+    let store = open(&fork, options());
+    (0..2).for_each(|_| tell_one(&mut Story::default(), &store));
+    drop(store);
+    for slot in SLOT_NAMES {
+        disk.put(slot, fork.contents(slot).unwrap());
+    }
+    let damage = refused(&disk);
+    assert!(damage.what.contains("another history"), "{}", damage.what);
+}
+
+/// A log from before there was a mirror, a copy made without it, a mirror that is damaged or older:
+/// the segments are whole, and what is missing is made anew.
+#[test]
+fn a_mirror_that_is_missing_damaged_or_old_is_made_anew() {
+    let (mut story, disk) = short(2);
+    let old = SLOT_NAMES.map(|slot| disk.contents(slot).unwrap());
+    let store = open(&disk, options());
+    (0..5).for_each(|_| tell_one(&mut story, &store));
+    drop(store);
+    let spoils: [&dyn Fn(&SimDisk, &str); 5] = [
+        &|disk, slot| disk.lose(slot),
+        &|disk, slot| disk.put(slot, Vec::new()),
+        &|disk, slot| disk.scribble(slot, 80, b"!!!"),
+        &|disk, slot| disk.scribble(slot, 3, b"?"),
+        &|disk, slot| disk.put(slot, old[usize::from(slot == SLOT_NAMES[1])].clone()),
+    ];
+    for (i, spoil) in spoils.iter().enumerate() {
+        for slots in [&SLOT_NAMES[..1], &SLOT_NAMES[1..], &SLOT_NAMES[..]] {
+            let spoiled = copy(&disk);
+            slots.iter().for_each(|slot| spoil(&spoiled, slot));
+            story.check_disk(&spoiled, options()).unwrap_or_else(|e| panic!("{i} {slots:?}: {e}"));
+            // From now on it protects again.
+            let (at, len) = last_frame(&spoiled);
+            spoiled.scribble(&segment_name(1), at, &vec![0; len]);
+            let store = open(&spoiled, options());
+            assert!(store.recovery().restored.is_some(), "{i} {slots:?}");
+            story.check(&store).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_newer_mirror_is_refused_as_such() {
+    let (_, disk) = short(2);
+    let mut bytes = disk.contents(SLOT_NAMES[0]).unwrap();
+    bytes[8] = 2;
+    let hash = crc32c::crc32c(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&hash.to_le_bytes());
+    disk.put(SLOT_NAMES[0], bytes);
+    let error = Embedded::open_on(Arc::new(disk), options()).err().unwrap();
+    assert!(matches!(error, OpenError::NewerFormat { found: 2, .. }), "{error}");
+}
+
+/// A power cut left the header of one copy before the body of another, both of one length and each
+/// with a sound checksum: a crash simulation found that this passed for a whole frame.
+#[test]
+fn a_slot_mixed_from_two_copies_of_one_length_is_not_whole() {
+    let (story, disk) = short(4);
+    let slots = SLOT_NAMES.map(|slot| disk.contents(slot).unwrap());
+    let old = {
+        let (_, len) = last_frame(&disk);
+        let segment = disk.contents(&segment_name(1)).unwrap();
+        segment[4096..4096 + len].to_vec()
+    };
+    let slot = slots.iter().position(|s| !s[64..].starts_with(&old)).unwrap();
+    for border in [SLOT_HEADER_LEN, SLOT_HEADER_LEN + 48] {
+        let mut mixed = slots[slot].clone();
+        let from = border - SLOT_HEADER_LEN;
+        mixed[border..SLOT_HEADER_LEN + old.len()].copy_from_slice(&old[from..]);
+        let disk = copy(&disk);
+        disk.put(SLOT_NAMES[slot], mixed);
+        assert!(read_slots(&disk).unwrap()[slot].whole().is_none(), "border at {border}");
+        story.check_disk(&disk, options()).unwrap();
+    }
+}
+
+/// P1, P3, faults 1 to 9, in both orders in which the copies can become durable.
+#[test]
+fn a_power_cut_at_any_step_loses_nothing_in_either_order() {
+    for order in [MirrorOrder::SegmentFirst, MirrorOrder::MirrorFirst] {
+        for operation in 0.. {
+            let disk = SimDisk::new();
+            disk.set_faults(Faults { cut_at: Some(operation), ..Faults::default() });
+            let mut story = Story::default();
+            if let Ok(store) = Embedded::open_on(Arc::new(disk.clone()), ordered(order)) {
+                story.tell(&store, 9);
+            }
+            for leaves in (0..5).flat_map(|i| {
+                let seed = operation * 5 + i;
+                [Leaves::Nothing, Leaves::Everything, Leaves::Some(seed), Leaves::Prefix(seed)]
+            }) {
+                let after = disk.after_power_cut(leaves);
+                if let Err(what) = story.check_disk(&after, ordered(order)) {
+                    panic!("{order:?}, cut at {operation}, {leaves:?}: {what}");
+                }
+            }
+            if !disk.is_off() {
+                break;
+            }
+        }
+    }
+}
+
+/// Fault 6: giving back can be cut off at any step, and begun again.
+#[test]
+fn a_power_cut_at_any_step_of_giving_back_changes_nothing() {
+    let (story, disk) = short(5);
+    let (at, len) = last_frame(&disk);
+    for seed in seeds(20) {
+        for step in 0.. {
+            let damaged = copy(&disk);
+            let damage = if seed % 2 == 0 { vec![0; len] } else { vec![b'x'; len / 2] };
+            damaged.scribble(&segment_name(1), at, &damage);
+            damaged.set_faults(Faults { cut_at: Some(step), ..Faults::default() });
+            let order =
+                [MirrorOrder::SegmentFirst, MirrorOrder::MirrorFirst][seed as usize / 2 % 2];
+            drop(Embedded::open_on(Arc::new(damaged.clone()), ordered(order)));
+            for leaves in [Leaves::Nothing, Leaves::Some(seed), Leaves::Prefix(seed)] {
+                let after = damaged.after_power_cut(leaves);
+                if let Err(what) = story.check_disk(&after, ordered(order)) {
+                    panic!("cut at {step}, {leaves:?}, seed {seed}: {what}");
+                }
+            }
+            if !damaged.is_off() {
+                break;
+            }
+        }
+    }
+}
+
+/// Lesson 5: a copy that fails is a frame that fails.
+#[test]
+fn a_mirror_that_fails_stops_the_store_and_the_outcome_is_unknown() {
+    let fails: [(fn(u64) -> Faults, &str); 2] = [
+        (|at| Faults { fail_write_at: Some(at), ..Faults::default() }, "cannot write to tail-"),
+        (|at| Faults { fail_sync_at: Some(at), ..Faults::default() }, "cannot sync tail-"),
+    ];
+    for (faults, what) in fails {
+        let mut seen = 0;
+        for ahead in 0..8 {
+            let (mut story, disk) = short(2);
+            let store = open(&disk, options());
+            disk.set_faults(faults(disk.operations() + ahead));
+            let one = batch("s-1", Expected::Any, 1);
+            let ids = one.events.iter().map(|e| e.id).collect();
+            let answer = run(store.append(vec![one]));
+            story.appends.push((ids, answer.as_ref().ok().map(|a| a.first)));
+            if let Err(AppendError::Unknown(reason)) = &answer
+                && reason.contains(what)
+            {
+                seen += 1;
+                let later = run(store.append(vec![batch("s-1", Expected::Any, 1)]));
+                assert!(matches!(later, Err(AppendError::Stopped(_))), "{later:?}");
+                assert_eq!(run(everything(&store)).len(), 2, "what is not durable is not shown");
+            }
+            drop(store);
+            story.check_disk(&disk.after_power_cut(Leaves::Nothing), options()).unwrap();
+            story.check_disk(&disk.after_kill(), options()).unwrap();
+        }
+        assert!(seen > 0, "{what}");
+    }
+}
+
+/// Fault 10: no room to make the mirror is told as such, and nothing is begun.
+#[test]
+fn a_disk_too_full_for_the_mirror_is_told_at_opening() {
+    let disk = SimDisk::new();
+    disk.set_faults(Faults { capacity_bytes: Some(SEGMENT / 2), ..Faults::default() });
+    let error = Embedded::open_on(Arc::new(disk.clone()), options()).err().unwrap();
+    assert!(error.to_string().contains("no room for tail-0"), "{error}");
+    disk.set_faults(Faults::default());
+    assert_eq!(open(&disk, options()).head().0, 0);
+}
+
+/// An append that is longer than a slot makes it longer, before anything of it is written: with no
+/// room for that it was not recorded, and that is what is answered.
+#[test]
+fn a_long_append_makes_its_slot_longer_or_is_refused_as_a_full_disk() {
+    // The segments are there and long; slots are made as long as the segments of these options.
+    let disk = SimDisk::new();
+    let (mut story, long) = (Story::default(), tiny(64 << 10));
+    story.tell(&open(&disk, long), 2);
+    SLOT_NAMES.iter().for_each(|slot| disk.lose(slot));
+    let store = open(&disk, tiny(8 << 10));
+    let big = || {
+        let mut big = batch("big-1", Expected::Any, 1);
+        big.events[0].data = vec![b'x'; 20 << 10].into();
+        big
+    };
+    let used: usize = disk.names().iter().map(|n| disk.contents(n).unwrap().len()).sum();
+    disk.set_faults(Faults { capacity_bytes: Some(used as u64 + 100), ..Faults::default() });
+    assert_eq!(run(store.append(vec![big()])), Err(AppendError::Full));
+    assert!(store.trouble().unwrap().contains("full"));
+    disk.set_faults(Faults::default());
+    let given = big();
+    let ids: Vec<_> = given.events.iter().map(|e| e.id).collect();
+    let first = run(store.append(vec![given])).unwrap().first;
+    story.appends.push((ids, Some(first)));
+    story.check(&store).unwrap();
+    drop(store);
+    let (at, len) = last_frame(&disk);
+    assert!(len > 20 << 10);
+    disk.scribble(&segment_name(1), at + 100, &[0; 4096]);
+    let store = open(&disk, tiny(8 << 10));
+    assert!(store.recovery().restored.is_some());
+    story.check(&store).unwrap();
+}
+
+/// On the real file system, with the mirror's thread, many producers and rolling segments.
+#[test]
+fn a_real_log_gives_back_its_last_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options { segment_bytes: 1 << 20, ..Options::default() };
+    let mut events = 0;
+    for life in 0..3 {
+        let store = Embedded::open(dir.path(), options()).unwrap();
+        assert_eq!(store.recovery().restored.is_some(), life > 0);
+        assert_eq!(store.head().0, events);
+        run(async {
+            for round in 0..40 {
+                let appends = (0..8).map(|i| {
+                    let mut given = batch(&format!("s-{i}"), Expected::Any, 1);
+                    given.events[0].data = vec![b'x'; (round * 977) % 20_000].into();
+                    store.append(vec![given])
+                });
+                for answer in futures::future::join_all(appends).await {
+                    events = events.max(answer.unwrap().last.0);
+                }
+            }
+        });
+        drop(store);
+        let log = super::super::RealDisk::new(dir.path().join("log"));
+        let slots = read_slots(&log).unwrap();
+        let newest = slots.iter().filter_map(|s| s.whole()).max_by_key(|m| m.frame.first).unwrap();
+        let path = dir.path().join("log").join(segment_name(newest.header.segment));
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert!(SegmentHeader::decode(&bytes[..HEADER_LEN]).is_ok());
+        let at = newest.header.offset as usize;
+        bytes[at..at + newest.frame.bytes.len()].fill(0);
+        std::fs::write(&path, bytes).unwrap();
+    }
+}
+
+/// What the mirror gives back is neither an offence nor cut off; what it cannot give back is, and the
+/// mirror moves aside with the rest, so that the log opens again.
+#[test]
+fn verify_and_repair_ask_the_mirror() {
+    let (_, disk) = short(6);
+    let (at, len) = last_frame(&disk);
+    let frame = (at - 4096) / 5;
+    let verified = |disk: &SimDisk| {
+        verify_on(Arc::new(disk.clone()), std::time::Duration::ZERO, &mut |_| {}).unwrap()
+    };
+    let (options, yes) = (VerifyOptions::default(), &mut |_: &CutPlan| true);
+    let report = verified(&disk);
+    assert_eq!((report.offence, report.torn, report.mirrored), (None, None, None));
+
+    for byte in [0, b'!'] {
+        let lost = copy(&disk);
+        lost.scribble(&segment_name(1), at, &vec![byte; len]);
+        let report = verified(&lost);
+        assert_eq!((report.offence, report.torn), (None, None));
+        assert_eq!(report.mirrored, Some((segment_name(1), at)));
+        assert_eq!(report.head.0, 5);
+        let repaired = repair_on(Arc::new(lost.clone()), &options, &mut |_| {}, yes).unwrap();
+        assert!(matches!(repaired, Repaired::Whole(_)), "{repaired:?}");
+        assert_eq!(open(&lost, tiny(SEGMENT)).head().0, 6);
+    }
+
+    let cut = at - 2 * frame;
+    disk.scribble(&segment_name(1), cut, &vec![0; 3 * frame as usize]);
+    let report = verified(&disk);
+    assert_eq!(report.offence.map(|d| (d.offset, d.position.0)), Some((cut, 4)));
+    let repaired = repair_on(Arc::new(disk.clone()), &options, &mut |_| {}, yes).unwrap();
+    assert!(matches!(repaired, Repaired::Cut(_)), "{repaired:?}");
+    assert_eq!(open(&disk, tiny(SEGMENT)).head().0, 3);
+}
+
+/// The power goes off while a frame is written, and the sector of the one before it is lost: an
+/// acknowledged frame that looks torn. What is left in the end, or whether it opens at all.
+fn cut_and_lose(options: &Options, ahead: u64, leaves: Leaves) -> Result<(), String> {
+    let disk = SimDisk::new();
+    let mut story = Story::default();
+    let store = open(&disk, options.clone());
+    (0..4).for_each(|_| tell_one(&mut story, &store));
+    disk.set_faults(Faults { cut_at: Some(disk.operations() + ahead), ..Faults::default() });
+    tell_one(&mut story, &store);
+    drop(store);
+    let after = disk.after_power_cut(leaves);
+    let segment = after.contents(&segment_name(1)).unwrap();
+    let acknowledged = story.acknowledged() as u64;
+    let step = last_frame_len(&segment);
+    let at = 4096 + (acknowledged - 1) * step;
+    after.scribble(&segment_name(1), at, &vec![0; step as usize]);
+    story.check_disk(&after, options.clone())
+}
+
+/// How far apart the frames of one length stand.
+fn last_frame_len(segment: &[u8]) -> u64 {
+    let len = super::super::format::u32_at(segment, 4096 + 8);
+    u64::from(len).next_multiple_of(8)
+}
+
+/// All that goes wrong, at each step of writing a frame.
+fn harm(options: &Options) -> Vec<String> {
+    let steps = (0..8).flat_map(|ahead| {
+        [Leaves::Nothing, Leaves::Some(ahead), Leaves::Prefix(ahead)].map(|leaves| (ahead, leaves))
+    });
+    steps.filter_map(|(ahead, leaves)| cut_and_lose(options, ahead, leaves).err()).collect()
+}
+
+fn lost(options: &Options) -> bool {
+    harm(options).iter().any(|what| what.contains("is lost"))
+}
+
+#[test]
+fn recovery_that_does_not_ask_the_mirror_loses_what_looks_torn() {
+    assert!(lost(&without(Twin::AckedTailTakenForTorn)));
+    for order in [MirrorOrder::SegmentFirst, MirrorOrder::MirrorFirst] {
+        assert_eq!(harm(&ordered(order)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_mirror_that_is_not_waited_for_gives_nothing_back() {
+    assert!(lost(&without(Twin::MirrorNotAwaited)));
+}
+
+/// With one slot the copy of the last acknowledged frame is torn by the next one.
+#[test]
+fn a_mirror_with_one_slot_loses_the_copy_while_it_writes_the_next() {
+    let mut options = without(Twin::MirrorOneSlot);
+    options.lab.mirror_order = MirrorOrder::MirrorFirst;
+    assert!(lost(&options));
+}
+
+/// The mirror holds two frames: what is acknowledged on its word alone is gone with the third.
+#[test]
+fn acknowledging_on_the_mirrors_word_alone_loses_frames() {
+    let cut = |options: Options| {
+        let disk = SimDisk::new();
+        let mut story = Story::default();
+        let store = open(&disk, options.clone());
+        (0..4).for_each(|_| tell_one(&mut story, &store));
+        story.check_disk(&disk.after_power_cut(Leaves::Nothing), options)
+    };
+    let found = cut(without(Twin::MirrorBeforeData)).unwrap_err();
+    assert!(found.contains("does not open"), "{found}");
+    cut(options()).unwrap();
+}
