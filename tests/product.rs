@@ -9,6 +9,7 @@ mod support;
 mod bad_input;
 mod cli;
 mod floor_plan;
+mod log_tools;
 mod s2_seats;
 mod s4_tickets;
 mod storm;

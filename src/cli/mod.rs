@@ -128,6 +128,9 @@ Examples:
   holdfast verify --data-dir /mnt/backup/holdfast       is it whole?
   cp -r /mnt/backup/holdfast/log holdfast-data/         restore (no log may be there, no server run)")]
     Backup(backup::BackupArgs),
+    /// Look after the embedded log itself: what it is made of, how fast its disk is
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Rebuild read models from the log
     ///
     /// Rebuilds beside the rows that are there, then swaps. Nothing of the log is touched. The

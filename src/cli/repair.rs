@@ -48,6 +48,13 @@ pub(super) async fn run(config: &Config, args: RepairArgs) -> anyhow::Result<()>
                      the next start keeps it aside and cuts it off"
                 );
             }
+            if let Some((segment, offset)) = report.mirrored {
+                let _ = writeln!(
+                    text,
+                    "the frame behind it (segment {segment}, offset {offset}) is whole in the mirrored \
+                     tail; the next start writes it back"
+                );
+            }
             text.push_str("nothing to repair\n");
             super::print(&text)
         }

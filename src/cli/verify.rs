@@ -89,6 +89,12 @@ fn told(report: &VerifyReport) -> String {
              it was never acknowledged, and the next start cuts it off\n"
         ));
     }
+    if let Some((segment, offset)) = &report.mirrored {
+        text.push_str(&format!(
+            "the frame behind the head (segment {segment}, offset {offset}) is not whole there, but in \
+             the mirrored tail; the next start writes it back\n"
+        ));
+    }
     text
 }
 

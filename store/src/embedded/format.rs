@@ -45,7 +45,7 @@ const _: () = assert!((HEADER_LEN as u64).is_multiple_of(SECTOR));
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seed {
     /// Checksum of the segment's header page.
-    crc: u32,
+    pub(crate) crc: u32,
     /// The segment's format version.
     version: u32,
 }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::encode::Encoded;
 use super::format::{
-    FRAME_HEADER_LEN, FrameHeader, FrameKind, Seed, TRAILER_LEN, bytes_at, check_trailer, finish, u32_at,
-    u64_at,
+    FRAME_HEADER_LEN, FrameHeader, FrameKind, Seed, TRAILER_LEN, bytes_at, check_trailer, finish,
+    u32_at, u64_at,
 };
 use crate::{Filter, Kind, Position, RecordedEvent, StreamId};
 
@@ -360,7 +360,10 @@ mod tests {
                 assert!(Frame::decode(Seed::new(7), bytes.into()).is_err(), "byte {at}, bit {bit}");
             }
         }
-        assert!(Frame::decode(Seed::new(6), built.bytes.clone()).is_err(), "another segment's frame");
+        assert!(
+            Frame::decode(Seed::new(6), built.bytes.clone()).is_err(),
+            "another segment's frame"
+        );
     }
 
     /// Lengths that a checksum vouches for may still lie: they are checked before they are used.

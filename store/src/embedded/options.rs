@@ -55,10 +55,7 @@ pub struct Lab {
 
 impl Default for Lab {
     fn default() -> Self {
-        Self {
-            least_segment_bytes: LEAST_SEGMENT_BYTES,
-            twins: Twins::default(),
-        }
+        Self { least_segment_bytes: LEAST_SEGMENT_BYTES, twins: Twins::default() }
     }
 }
 

@@ -192,6 +192,7 @@ pub(crate) fn restore(
     tracing::warn!(
         segment = segment.name(),
         offset,
+        slot = mirrored.slot,
         position = frame.first,
         events = frame.entries.len(),
         kept_in,

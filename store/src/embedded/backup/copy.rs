@@ -20,7 +20,9 @@ use super::super::format::{
 };
 use super::super::inspect::{open_segment, segment_numbers};
 use super::super::prepare::UNFINISHED;
+use super::super::restore::{Verdict, judge_mirror};
 use super::super::scan::{Met, Place, Segment, next_segment, read_seal, walk_segment};
+use super::super::slot::Proofs;
 use super::super::twins::{Twin, Twins};
 use super::super::verify::{End, judge};
 use super::super::{Damage, OpenError};
@@ -44,6 +46,8 @@ pub(crate) fn copy(
     for unfinished in listed.iter().filter(|name| name.ends_with(UNFINISHED)) {
         target.remove(unfinished)?;
     }
+    // Before the walk, so that what is mirrored is met by it.
+    let proofs = Proofs::read(source).map_err(BackupError::Source)?;
     let (until, bytes_total) = begun(source)?;
     let there = what_is_there(source, target, &listed)?;
     let mut place = match &there {
@@ -78,6 +82,7 @@ pub(crate) fn copy(
     let Some(segment) = &place.segment else {
         return Err(BackupError::Source(OpenError::NoLog));
     };
+    nothing_missing(source, &proofs, &place).map_err(BackupError::Source)?;
     let head_hash = match place.last_frame.filter(|_| place.sealed) {
         Some(seal_at) => {
             let bytes = read_up_to(&*segment.file, seal_at, SEAL_LEN)?;
@@ -94,6 +99,25 @@ pub(crate) fn copy(
         kept_segments,
         written_bytes: job.written_bytes,
     })
+}
+
+/// Asks the mirrored tail. Beside a running server, and after a proper end, it agrees.
+fn nothing_missing(source: &dyn Disk, proofs: &Proofs, place: &Place) -> Result<(), OpenError> {
+    match judge_mirror(source, proofs, place)? {
+        Verdict::Agrees => Ok(()),
+        Verdict::Refuses(damage) => Err(damage.into()),
+        Verdict::Restores(mirrored) => {
+            let what = "the last frame is whole only in its copy: start the server once, \
+                        which writes it back, and back up then";
+            Err(Damage {
+                segment: segment_name(mirrored.header.segment),
+                offset: mirrored.header.offset,
+                position: Position(mirrored.frame.first),
+                what: what.to_owned(),
+            }
+            .into())
+        }
+    }
 }
 
 /// The last segment of the log that has begun, and the bytes of all files up to it.

@@ -1,14 +1,13 @@
 //! Doing it: keep aside, then cut, then move what stands behind, the last segment first.
 //!
 //! ```text
-//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, move 4 ─► move the mark ─► cut.json
+//!   copy 3 ─► cut-1/3, sync ─► write 3.new (prefix, zeros), sync, rename ─► move 5, 4, mark ─► cut.json
 //!             └ refuses to open until here: damaged ──────────┴ a begun segment behind ──┘
 //! ```
 
 use std::io;
 
 use super::super::disk::{Access, Disk, DiskFile, read_up_to};
-use super::super::marker::MARK_FILE;
 use super::super::prepare::UNFINISHED;
 use super::super::twins::{Twin, Twins};
 use super::CutPlan;
@@ -48,13 +47,6 @@ pub(super) fn cut(disk: &dyn Disk, plan: &CutPlan, twins: Twins) -> io::Result<(
     for name in plan.moved.iter().rev() {
         move_aside(disk, &plan.directory, name)?;
     }
-    // The mark still knows of what is cut off, and the log would not open beside it.
-    match disk.rename(MARK_FILE, &format!("{}/{MARK_FILE}", plan.directory)) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        Ok(()) | Err(_) => {}
-    }
-    disk.sync_sub_dir(&plan.directory)?;
-    disk.sync_dir()?;
     note(disk, plan)
 }
 

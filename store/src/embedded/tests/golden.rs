@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::format::{HEADER_LEN, SegmentHeader, segment_name};
+use super::super::marker::MARK_FILE;
 use super::super::{Disk, Embedded, Options, Reader, RealDisk, verify};
 use super::{run, tiny};
 use crate::contract::{batch, event, everything};
@@ -17,7 +18,7 @@ use crate::{EventStore, Expected, Position, RecordedEvent};
 
 /// What this version adds: name, and how it comes about.
 const MADE: [(&str, fn(&Path)); 3] =
-    [("v1-segments", segments), ("v1-unindexed", unindexed), ("v1-torn", torn)];
+    [("v2-segments", segments), ("v2-unindexed", unindexed), ("v2-torn", torn)];
 const EXPECTED: &str = "expected.json";
 
 fn golden() -> PathBuf {
@@ -51,13 +52,13 @@ fn segments(directory: &Path) {
     assert!(store.info().segments >= 3, "{:?}", store.info());
 }
 
-/// The same as it was before there were indexes.
+/// The same without what is derived.
 fn unindexed(directory: &Path) {
     segments(directory);
-    remove(directory, |name| name.ends_with(".idx") || name.starts_with("tail-"));
+    remove(directory, |name| name.ends_with(".idx") || name == MARK_FILE);
 }
 
-/// The same with a last write that never ended, as it was before the tail was mirrored.
+/// The same with a last write that never ended, in either copy.
 fn torn(directory: &Path) {
     unindexed(directory);
     let end = verify(directory, &mut |_| {}).unwrap();
@@ -75,7 +76,7 @@ fn torn(directory: &Path) {
     // Its second sector and all that comes behind it never reached the disk.
     bytes[offset as usize + 600..].fill(0);
     std::fs::write(log.join(&segment), bytes).unwrap();
-    remove(directory, |name| name.ends_with(".idx") || name.starts_with("tail-"));
+    remove(directory, |name| name.ends_with(".idx") || name == MARK_FILE);
 }
 
 fn remove(directory: &Path, which: impl Fn(&str) -> bool) {
@@ -112,6 +113,15 @@ fn found(directory: &Path) -> Value {
     })
 }
 
+/// The files of a log that the first version wrote.
+pub(super) fn v1() -> Vec<(String, Vec<u8>)> {
+    let log = golden().join("v1-unindexed/log");
+    let file = |entry: std::fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
+    };
+    std::fs::read_dir(log).unwrap().map(|entry| file(entry.unwrap())).collect()
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -145,7 +155,7 @@ fn every_directory_that_was_ever_written_opens_and_holds_what_it_held() {
         std::fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.retain(|path| path.join(EXPECTED).exists());
     names.sort();
-    assert!(names.len() >= MADE.len(), "{names:?}: HOLDFAST_BLESS=1 makes what is missing");
+    assert!(names.len() >= MADE.len() + 3, "{names:?}: HOLDFAST_BLESS=1 makes what is missing");
     for kept in names {
         let what = kept.display();
         let text = std::fs::read_to_string(kept.join(EXPECTED)).unwrap();

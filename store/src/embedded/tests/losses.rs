@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::marker::MARK_FILE;
 use super::super::format::{HEADER_LEN, SegmentHeader};
+use super::super::marker::MARK_FILE;
 use super::super::sim::{Faults, Leaves, SimDisk};
 use super::super::slot::{read_slots, slot_at};
 use super::super::twins::{Twin, Twins};

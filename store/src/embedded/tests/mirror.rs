@@ -388,7 +388,7 @@ fn marking_a_long_frame_before_it_is_durable_turns_a_power_cut_into_damage() {
 /// protected.
 #[test]
 fn a_log_of_the_first_version_goes_on_in_a_segment_of_todays() {
-    let files = super::golden_v1();
+    let files = super::golden::v1();
     let disk = SimDisk::new();
     for (name, bytes) in &files {
         disk.put(name, bytes.clone());
