@@ -163,7 +163,8 @@ impl Index {
         files: &Files,
         seen: &mut dyn FnMut(u64),
     ) -> Result<(), Broken> {
-        let end = self.facts.streams_page + self.facts.stream_pages;
+        // What the header says is not believed: a page that is not there is told when it is read.
+        let end = self.facts.streams_page.saturating_add(self.facts.stream_pages);
         let mut at = self.facts.streams_page;
         while at < end {
             let count = PAGES_AT_ONCE.min(end - at);

@@ -24,15 +24,26 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::format::{SECTOR, slot_len};
 use super::sim::SimDisk;
 use super::{Embedded, Lab, OpenError, Options};
 use crate::contract::{batch, event};
 use crate::{AppendError, EventStore, Expected, Filter, Position, RecordedEvent, StreamAppend};
 
-/// Options for a small log whose steps come in the same order each time.
-pub(super) fn tiny(segment_bytes: u64) -> Options {
+/// How long a segment is that has so many bytes before its slots.
+pub(super) fn with_slots(frames_end: u64) -> u64 {
+    let mut segment_bytes = frames_end;
+    while segment_bytes - 2 * u64::from(slot_len(segment_bytes)) < frames_end {
+        segment_bytes += SECTOR;
+    }
+    segment_bytes
+}
+
+/// Options for a small log whose steps come in the same order each time. Its segments have so many
+/// bytes before their slots.
+pub(super) fn tiny(frames_end: u64) -> Options {
     Options {
-        segment_bytes,
+        segment_bytes: with_slots(frames_end),
         lab: Lab { least_segment_bytes: 4096, ..Lab::default() },
         prepare_in_background: false,
         ..Options::default()

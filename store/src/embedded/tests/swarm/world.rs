@@ -11,6 +11,7 @@ use super::super::super::sim::dice::Dice;
 use super::super::super::sim::{Faults, Injuries, Leaves, SimDisk};
 use super::super::super::twins::Twins;
 use super::super::super::{Embedded, Entropy, Lab, OpenError, Options, verify_on};
+use super::super::with_slots;
 use super::ledger::{Judged, Ledger};
 use super::plan::Plan;
 use crate::{Clock, Direction, EventStore, Filter, Position, ReadError, RecordedEvent};
@@ -85,7 +86,7 @@ impl<'a> World<'a> {
         let clock = Arc::clone(&now);
         let entropy = Mutex::new(Dice::new(!seed));
         let options = Options {
-            segment_bytes: plan.segment_bytes,
+            segment_bytes: with_slots(plan.segment_bytes),
             cache_bytes: plan.cache_bytes,
             index_cache_bytes: plan.index_cache_bytes,
             clock: Clock::new(move || clock.load(Ordering::Relaxed)),
