@@ -230,16 +230,18 @@ impl Ledger {
     fn same(&self, all: &[RecordedEvent]) -> Judged {
         match all.iter().zip(&self.log).find(|(found, known)| found != known) {
             None => Ok(()),
-            Some((found, known)) => Err(format!(
-                "position {} is not what was written: {} of {} at {}, was {} of {} at {}",
-                known.position,
-                found.id,
-                found.stream,
-                found.position,
-                known.id,
-                known.stream,
-                known.stream_version,
-            )),
+            Some((found, known)) => {
+                let told = |e: &RecordedEvent| {
+                    let RecordedEvent { position, stream, stream_version, id, .. } = e;
+                    let (at, len) = (e.recorded_at_micros, e.metadata.len() + e.data.len());
+                    format!("{id} at {position}, {stream} {stream_version}, {at}, {len} bytes")
+                };
+                let (now, then) = (told(found), told(known));
+                Err(format!(
+                    "position {} is not what was written: {now}; was {then}",
+                    known.position
+                ))
+            }
         }
     }
 
