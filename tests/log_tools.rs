@@ -142,7 +142,8 @@ async fn the_log_says_what_it_is_made_of() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = log(directory.path()).await;
     let text = out(&holdfast(directory.path(), &["log", "stat", "--by", "category"]));
-    for words in ["head             100", "streams          7", "0000000001.seg", "open", "100.0 %"] {
+    for words in ["head             100", "streams          7", "0000000001.seg", "open", "100.0 %"]
+    {
         assert!(text.contains(words), "{words} in {text}");
     }
     store.close().await;
