@@ -16,12 +16,13 @@ use crate::contract::{batch, event, everything};
 use crate::{EventStore, Expected, Position, RecordedEvent};
 
 /// What this version adds: name, and how it comes about.
-const MADE: [(&str, fn(&Path)); 4] = [
+const MADE: [(&str, Make); 4] = [
     ("v1-segments", unmirrored),
     ("v1-unindexed", unindexed),
     ("v1-torn", torn),
     ("v1-mirrored", segments),
 ];
+type Make = fn(&Path);
 const EXPECTED: &str = "expected.json";
 
 fn golden() -> PathBuf {
