@@ -14,7 +14,9 @@ use holdfast_domain::reservation::{Channel, LatePayment, OnDecline};
 use holdfast_domain::{AttemptId, By, Currency, Money, ReservationId, Sku, UserId, inventory};
 use holdfast_engine::clock::SystemClock;
 use holdfast_engine::side::Side;
-use holdfast_engine::{Caller, Engine, LineRequest, Parts, Request, Running, Settings, SystemIds};
+use holdfast_engine::{
+    Caller, Engine, LineRequest, Parts, Request, Running, Settings, Snapshots, SystemIds,
+};
 use holdfast_schemas::Actor;
 use holdfast_store::EventStore;
 use holdfast_store::embedded::{Embedded, Options};
@@ -72,7 +74,7 @@ async fn one_pool(home: &Path, span: Duration, ask: Ask) -> Round {
     std::fs::create_dir_all(home).expect("a directory");
     let store = Arc::new(Embedded::open(home, Options::default()).expect("a log"));
     prepared(home).await;
-    let (engine, running) = engine(Arc::clone(&store), &home.join("side.sqlite")).await;
+    let (engine, running) = engine(Arc::clone(&store), home).await;
     let sku = Sku::new("last-tickets").expect("a sku");
     let description = Description {
         name: "The last tickets".into(),
@@ -105,13 +107,14 @@ async fn one_pool(home: &Path, span: Duration, ask: Ask) -> Round {
     round
 }
 
-async fn engine(store: Arc<Embedded>, side: &Path) -> (Engine, Running) {
+async fn engine(store: Arc<Embedded>, home: &Path) -> (Engine, Running) {
     let parts = Parts {
         store: store as Arc<dyn EventStore>,
         clock: Arc::new(SystemClock::new()),
         ids: Arc::new(SystemIds),
         gateways: Vec::new(),
-        side: Side::open(side).await.expect("a side file"),
+        side: Side::open(home.join("side.sqlite")).await.expect("a side file"),
+        snapshots: Snapshots::open(home.join("snapshots")),
         settings: Settings { live_holds_per_customer: u32::MAX, ..Settings::default() },
     };
     Engine::start(parts).await.expect("an engine")

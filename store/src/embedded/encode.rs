@@ -107,6 +107,37 @@ impl Encoded {
         &self.bytes
     }
 
+    /// Each batch as an append of its own, once it is said where each starts: for the twin that
+    /// forgets what an append is.
+    #[cfg(test)]
+    pub(crate) fn apart(&self) -> Vec<Self> {
+        let ends = self.batches.iter().skip(1).map(|batch| batch.at).chain([self.bytes.len()]);
+        let mut rest = &self.entries[..];
+        let mut apart = Vec::new();
+        for ((batch, end), version) in self.batches.iter().zip(ends).zip(&self.versions) {
+            let (here, behind) = rest.split_at(batch.events);
+            rest = behind;
+            let mut bytes = 1u32.to_le_bytes().to_vec();
+            bytes.extend_from_slice(&((end - batch.at) as u32).to_le_bytes());
+            bytes.extend_from_slice(&self.bytes[batch.at..end]);
+            let moved = (batch.at - APPEND_HEADER_LEN) as u32;
+            apart.push(Self {
+                bytes,
+                batches: vec![EncodedBatch {
+                    stream: batch.stream.clone(),
+                    hash: batch.hash,
+                    expected: batch.expected,
+                    events: batch.events,
+                    at: APPEND_HEADER_LEN,
+                }],
+                events: batch.events,
+                entries: here.iter().map(|e| Entry { at: e.at - moved, ..e.clone() }).collect(),
+                versions: vec![*version],
+            });
+        }
+        apart
+    }
+
     /// Hands over the entries, for a body in which the append stands at `at`.
     pub(crate) fn move_entries(&mut self, at: usize, entries: &mut Vec<Entry>) {
         let starts = self.batches.iter().zip(&self.versions);

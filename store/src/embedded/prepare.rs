@@ -122,7 +122,7 @@ fn prepare(disk: &dyn Disk, number: u64, bytes: u64, twins: Twins, stop: &Atomic
         Ok(()) | Err(_) => {}
     }
     let file = disk.create(&unfinished)?;
-    let made = fill(&*file, bytes, stop).and_then(|()| disk.rename(&unfinished, &name));
+    let made = fill(&*file, bytes, twins, stop).and_then(|()| disk.rename(&unfinished, &name));
     if let Err(error) = made {
         let _ = disk.remove(&unfinished);
         return Err(error);
@@ -133,7 +133,7 @@ fn prepare(disk: &dyn Disk, number: u64, bytes: u64, twins: Twins, stop: &Atomic
     Ok(file)
 }
 
-fn fill(file: &dyn DiskFile, bytes: u64, stop: &AtomicBool) -> io::Result<()> {
+fn fill(file: &dyn DiskFile, bytes: u64, twins: Twins, stop: &AtomicBool) -> io::Result<()> {
     let zeros = vec![0; CHUNK_BYTES.min(bytes as usize)];
     let mut at = 0;
     while at < bytes {
@@ -143,7 +143,8 @@ fn fill(file: &dyn DiskFile, bytes: u64, stop: &AtomicBool) -> io::Result<()> {
         let len = zeros.len().min((bytes - at) as usize);
         file.write_at(&zeros[..len], at)?;
         at += len as u64;
-        if at % SYNC_EVERY_BYTES == 0 || at == bytes {
+        let due = at % SYNC_EVERY_BYTES == 0 || at == bytes;
+        if due && !twins.on(Twin::ZerosNotSynced) {
             file.sync_data()?;
         }
     }

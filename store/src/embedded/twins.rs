@@ -39,6 +39,21 @@ twins! {
     EventChecksumIgnored,
     /// Whatever does not read well is taken for a torn tail, whatever the mirror says.
     DamageTakenForTail,
+    /// Each batch of an append has a frame of its own.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the code that does so is not built either"))]
+    BatchNotAtomic,
+    /// Neither the position of a frame nor the one before it nor its time is looked at.
+    PositionNotChecked,
+    /// Expected versions are not looked at.
+    GuardIgnored,
+    /// The next segment begins before the seal of the one before is durable.
+    SealNotSynced,
+    /// A new segment gets its name before its zeros are durable.
+    ZerosNotSynced,
+    /// What a write that found no room has left is cleaned in one write with the next frame.
+    LeavingsNotCleaned,
+    /// Recovery writes the last frame again as it reads it, without looking.
+    RewrittenUnchecked,
     /// A repair cuts before what it cuts off is kept aside durably.
     CutBeforeKeptAside,
     /// A backup takes what is written and not yet durable.

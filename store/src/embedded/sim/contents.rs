@@ -6,15 +6,18 @@ use super::dice::Dice;
 use super::faults::Leaves;
 use crate::embedded::format::SECTOR;
 
+/// Bytes that copies of a disk share until one of them writes.
+pub(crate) type Bytes = Arc<Vec<u8>>;
+
 /// The bytes of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Contents {
     /// The last name that it had, for the trace.
     pub(crate) name: Arc<str>,
     /// What readers see.
-    pub(crate) cache: Vec<u8>,
+    pub(crate) cache: Bytes,
     /// What a power cut leaves.
-    pub(crate) durable: Vec<u8>,
+    pub(crate) durable: Bytes,
     /// What was written since the last sync, in order.
     pub(crate) unsynced: Vec<Write>,
 }
@@ -40,6 +43,10 @@ pub(crate) enum Fate {
 
 impl Contents {
     pub(crate) fn new(name: &str, bytes: Vec<u8>) -> Self {
+        Self::shared(name, Arc::new(bytes))
+    }
+
+    pub(crate) fn shared(name: &str, bytes: Bytes) -> Self {
         Self { name: name.into(), cache: bytes.clone(), durable: bytes, unsynced: Vec::new() }
     }
 
@@ -65,7 +72,7 @@ impl Contents {
     }
 
     /// Lets any subset of sectors survive.
-    fn keep_some(&self, durable: &mut Vec<u8>, dice: &mut Dice) {
+    fn keep_some(&self, durable: &mut Bytes, dice: &mut Dice) {
         if self.unsynced.is_empty() {
             return;
         }
@@ -96,7 +103,7 @@ impl Contents {
         if dice.roll(4) == 0 {
             reached = reached.max(self.cache.len() as u64);
         }
-        durable.resize(durable.len().max(reached as usize), 0);
+        lengthen(durable, reached as usize);
     }
 
     /// How many sectors its unsynced writes touch, one by one.
@@ -193,10 +200,15 @@ impl Contents {
 }
 
 /// Writes bytes into a file, which grows with zeros where it must.
-pub(crate) fn overwrite(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+pub(crate) fn overwrite(file: &mut Bytes, offset: u64, bytes: &[u8]) {
     let (offset, end) = (offset as usize, offset as usize + bytes.len());
-    if file.len() < end {
-        file.resize(end, 0);
+    lengthen(file, end);
+    Arc::make_mut(file)[offset..end].copy_from_slice(bytes);
+}
+
+/// Makes a file at least so long.
+pub(crate) fn lengthen(file: &mut Bytes, len: usize) {
+    if file.len() < len {
+        Arc::make_mut(file).resize(len, 0);
     }
-    file[offset..end].copy_from_slice(bytes);
 }

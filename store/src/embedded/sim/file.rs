@@ -2,9 +2,9 @@
 
 use std::io::{self, ErrorKind};
 
-use super::contents::{Contents, Fate, Write, overwrite};
+use super::contents::{Contents, Fate, Write, lengthen, overwrite};
 use super::trace::Operation;
-use super::{KEPT_BLOCKS, REMEMBERED_BYTES, SimDisk, State, off};
+use super::{KEPT_SECTORS, REMEMBERED_BYTES, SimDisk, State, off};
 use crate::embedded::disk::DiskFile;
 use crate::embedded::format::SECTOR;
 
@@ -54,10 +54,14 @@ impl State {
         if self.faults.full {
             return Fortune::Full(len / 2);
         }
-        if self.dice.often(self.faults.weather.write_finds_no_room) {
+        // A disk that is full mostly stays so for a while.
+        let often = self.faults.weather.write_finds_no_room;
+        if often > 0 && self.tight && self.dice.roll(2) == 0 || self.dice.often(often) {
+            self.tight = true;
             // All but the last byte may have gone, never all: then there was room.
             return Fortune::Full(self.dice.roll(len as u64) as usize);
         }
+        self.tight = false;
         if self.dice.often(self.faults.weather.write_fails) {
             let kind =
                 if self.dice.roll(4) == 0 { ErrorKind::Interrupted } else { ErrorKind::Other };
@@ -123,9 +127,9 @@ impl State {
         let end = offset as usize + bytes.len();
         let forgets = self.dice.roll(2) == 0;
         let Contents { cache, durable, .. } = &mut self.files[file];
-        durable.resize(durable.len().max(end), 0);
+        lengthen(durable, end);
         if forgets {
-            cache[offset as usize..end].copy_from_slice(&durable[offset as usize..end]);
+            overwrite(cache, offset, &durable[offset as usize..end]);
         }
     }
 
@@ -140,7 +144,7 @@ impl State {
             let end = ((at + SECTOR) as usize).min(durable.len());
             if let Some(older) = durable.get(at as usize..end) {
                 self.older.push_back((file, at, older.to_vec()));
-                if self.older.len() > KEPT_BLOCKS {
+                if self.older.len() > KEPT_SECTORS {
                     self.older.pop_front();
                 }
             }
@@ -172,6 +176,7 @@ impl DiskFile for SimFile {
         if state.off {
             return Err(off());
         }
+        state.widest_read = state.widest_read.max(buf.len());
         let weather = state.faults.weather.clone();
         let cache = &state.files[self.file].cache;
         let at = (offset as usize).min(cache.len());

@@ -31,8 +31,10 @@ use trace::{Operation, Trace};
 
 pub use faults::{Faults, Injuries, Leaves, Weather};
 
-/// How many older contents of blocks are remembered.
-const KEPT_BLOCKS: usize = 64;
+/// How many older contents of sectors are remembered.
+const KEPT_SECTORS: usize = 64;
+/// How many writes that a power cut took are remembered.
+const KEPT_GHOSTS: usize = 8;
 /// Longer writes than this are not remembered: they fill new files with zeros.
 const REMEMBERED_BYTES: usize = 6 << 10;
 
@@ -55,13 +57,18 @@ struct State {
     faults: Faults,
     dice: Dice,
     injuries: Injuries,
-    /// What blocks held before they were written again, or would hold if the power had not gone off:
-    /// file, offset, bytes.
+    /// What sectors held before they were written again: file, offset, bytes.
     older: VecDeque<(usize, u64, Vec<u8>)>,
+    /// What would have been written if the power had not gone off.
+    ghosts: VecDeque<(usize, u64, Vec<u8>)>,
     trace: Trace,
     off: bool,
     locked: bool,
     gate: Gate,
+    /// The last write found no room.
+    tight: bool,
+    /// The most bytes that somebody wanted to read at once.
+    widest_read: usize,
 }
 
 /// Where changes wait while a simulation puts more work in the queue.
@@ -126,6 +133,13 @@ impl State {
         self.names.seen.get(name).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
+    fn put(&mut self, name: &str, contents: Contents) {
+        let file = self.files.len();
+        self.files.push(contents);
+        self.names.seen.insert(name.to_owned(), file);
+        self.names.durable.insert(name.to_owned(), file);
+    }
+
     fn used(&self) -> u64 {
         self.names.seen.values().map(|file| self.files[*file].cache.len() as u64).sum()
     }
@@ -181,6 +195,12 @@ impl SimDisk {
     /// What has gone wrong so far.
     pub fn injuries(&self) -> Injuries {
         self.state().injuries
+    }
+
+    /// The most bytes that somebody wanted to read at once: whoever believes a length that lies wants
+    /// very many.
+    pub fn widest_read_bytes(&self) -> usize {
+        self.state().widest_read
     }
 
     /// Whether the power has gone off.
@@ -248,14 +268,14 @@ impl SimDisk {
         let files =
             state.files.iter().map(|file| file.after_power_cut(leaves, &mut dice)).collect();
         // What was lost may still be somewhere, and come back.
-        let mut older = state.older.clone();
+        let mut ghosts = state.ghosts.clone();
         for (file, contents) in state.files.iter().enumerate() {
             for write in contents.unsynced.iter().filter(|w| w.bytes.len() <= REMEMBERED_BYTES) {
-                older.push_back((file, write.offset, write.bytes.clone()));
+                ghosts.push_back((file, write.offset, write.bytes.clone()));
             }
         }
-        while older.len() > KEPT_BLOCKS {
-            older.pop_front();
+        while ghosts.len() > KEPT_GHOSTS {
+            ghosts.pop_front();
         }
         let mut trace = state.trace.clone();
         trace.note(format!("the power was off; it left {leaves:?}"));
@@ -263,7 +283,8 @@ impl SimDisk {
             files,
             names: Names::durable(entries),
             injuries: state.injuries,
-            older,
+            older: state.older.clone(),
+            ghosts,
             trace,
             ..State::default()
         })
@@ -280,6 +301,7 @@ impl SimDisk {
             names: state.names.clone(),
             injuries: state.injuries,
             older: state.older.clone(),
+            ghosts: state.ghosts.clone(),
             trace,
             ..State::default()
         })
@@ -288,16 +310,12 @@ impl SimDisk {
     /// The bytes of a file, as readers see them.
     pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        state.names.seen.get(name).map(|file| state.files[*file].cache.clone())
+        state.names.seen.get(name).map(|file| state.files[*file].cache.to_vec())
     }
 
     /// Puts a file there, durably: damage, or a directory made by hand.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
-        let mut state = self.state();
-        let file = state.files.len();
-        state.files.push(Contents::new(name, bytes));
-        state.names.seen.insert(name.to_owned(), file);
-        state.names.durable.insert(name.to_owned(), file);
+        self.state().put(name, Contents::new(name, bytes));
     }
 
     /// Changes bytes of a file, durably, behind the back of whoever has it open.

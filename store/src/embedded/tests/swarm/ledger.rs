@@ -32,7 +32,7 @@ struct Attempt {
 
 /// The history as it must be.
 #[derive(Clone, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     attempts: Vec<Attempt>,
     /// By the id of its first event.
     by_first: HashMap<Uuid, usize>,
@@ -44,26 +44,38 @@ pub(super) struct Ledger {
     streams: HashMap<StreamId, Vec<usize>>,
 }
 
-pub(super) type Judged<T = ()> = Result<T, String>;
+pub(crate) type Judged<T = ()> = Result<T, String>;
 
 impl Ledger {
-    pub(super) fn head(&self) -> Position {
+    pub(crate) fn head(&self) -> Position {
         Position(self.log.len() as u64)
     }
 
-    pub(super) fn version(&self, stream: &StreamId) -> Option<u64> {
+    pub(crate) fn version(&self, stream: &StreamId) -> Option<u64> {
         self.streams.get(stream).map(|events| events.len() as u64 - 1)
     }
 
+    /// Whether appends wait for the next opening to find out.
+    pub(crate) fn has_open(&self) -> bool {
+        self.attempts.iter().any(|a| a.outcome == Outcome::Open)
+    }
+
+    /// The streams that have events.
+    pub(crate) fn names(&self) -> Vec<StreamId> {
+        let mut names: Vec<StreamId> = self.streams.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Notes an append before it is given; its number.
-    pub(super) fn attempt(&mut self, batches: &[StreamAppend]) -> usize {
+    pub(crate) fn attempt(&mut self, batches: &[StreamAppend]) -> usize {
         self.by_first.insert(batches[0].events[0].id, self.attempts.len());
         self.attempts.push(Attempt { batches: batches.to_vec(), outcome: Outcome::Open });
         self.attempts.len() - 1
     }
 
     /// P1, P4, P4b: an answer goes on where the log ends, and its guards held there.
-    pub(super) fn acknowledged(&mut self, attempt: usize, answer: &Appended) -> Judged {
+    pub(crate) fn acknowledged(&mut self, attempt: usize, answer: &Appended) -> Judged {
         let first = self.head().next();
         if answer.first != first {
             return Err(format!(
@@ -80,7 +92,7 @@ impl Ledger {
 
     /// Refused because of what is there: what was told is true. `before` has the versions from
     /// before the group that it went with.
-    pub(super) fn conflict(
+    pub(crate) fn conflict(
         &mut self,
         attempt: usize,
         (stream, expected, actual): (&StreamId, Expected, Option<u64>),
@@ -103,7 +115,7 @@ impl Ledger {
     }
 
     /// Refused: it must never show up.
-    pub(super) fn nothing(&mut self, attempt: usize) {
+    pub(crate) fn nothing(&mut self, attempt: usize) {
         self.attempts[attempt].outcome = Outcome::Nothing;
     }
 
@@ -143,7 +155,7 @@ impl Ledger {
 
     /// The whole log as it was found. What is recorded is there as it was; what was open is there
     /// whole or not at all, and settled with that, unless `still_open`.
-    pub(super) fn found(&mut self, all: &[RecordedEvent], still_open: bool) -> Judged {
+    pub(crate) fn found(&mut self, all: &[RecordedEvent], still_open: bool) -> Judged {
         self.same(all)?;
         if all.len() < self.log.len() {
             let at = all.len();
@@ -184,16 +196,34 @@ impl Ledger {
 
     /// Forgives what nothing proves yet: an end that is lost, or that is another one which was on its
     /// way there once. It must still be whole appends, each once.
-    pub(super) fn forgive(&mut self, all: &[RecordedEvent]) {
+    pub(crate) fn forgive(&mut self, all: &[RecordedEvent]) {
         let same = all.iter().zip(&self.log).take_while(|(found, known)| found == known).count();
         let whole = |log: &[RecordedEvent], at: usize| {
             log.get(at).is_none_or(|event| self.by_first.contains_key(&event.id))
         };
         let cut = (0..=same).rev().find(|at| whole(&self.log, *at)).unwrap_or(0);
         self.cut_to(cut);
+        self.reopen();
+    }
+
+    /// What was on its way once, and was not found, may still come.
+    pub(crate) fn reopen(&mut self) {
         for attempt in self.attempts.iter_mut().filter(|a| a.outcome == Outcome::Vanished) {
             attempt.outcome = Outcome::Open;
         }
+    }
+
+    /// The whole log is just what is recorded.
+    pub(crate) fn is(&self, all: &[RecordedEvent]) -> Judged {
+        self.same(all)?;
+        let (found, known) = (all.len(), self.log.len());
+        if found == known { Ok(()) } else { Err(format!("{found} events of {known} are there")) }
+    }
+
+    /// As [`Ledger::found`], with an end that may be lost.
+    pub(crate) fn forgiven(&mut self, all: &[RecordedEvent]) -> Judged {
+        self.forgive(all);
+        self.found(all, false)
     }
 
     /// As far as both reach, the log is what it was.
@@ -228,7 +258,7 @@ impl Ledger {
     }
 
     /// A page of the whole log holds what it says that it looked at, and nothing else.
-    pub(super) fn page(&self, from: Position, filter: &Filter, max: usize, page: &Page) -> Judged {
+    pub(crate) fn page(&self, from: Position, filter: &Filter, max: usize, page: &Page) -> Judged {
         let from = from.max(Position::FIRST);
         let head = self.head();
         let ends = from.0.max(head.0 + 1);
@@ -251,7 +281,7 @@ impl Ledger {
     }
 
     /// A part of one stream.
-    pub(super) fn stream(
+    pub(crate) fn stream(
         &self,
         stream: &StreamId,
         from: u64,

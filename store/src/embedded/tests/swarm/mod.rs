@@ -13,11 +13,11 @@
 
 mod damage;
 mod gate;
-mod ledger;
+pub(super) mod ledger;
 mod plan;
 mod steps;
 mod table;
-mod world;
+pub(super) mod world;
 
 use std::fmt;
 use std::sync::Mutex;

@@ -10,6 +10,8 @@ pub(super) struct Plan {
     pub(super) segment_bytes: u64,
     /// Bytes of recent frames that stay at hand; 0 sends every read to the disk.
     pub(super) cache_bytes: usize,
+    /// Bytes of the indexes of sealed segments that stay in memory.
+    pub(super) index_cache_bytes: usize,
     pub(super) lives: u64,
     /// Steps of one life, at most.
     pub(super) steps: u64,
@@ -57,11 +59,11 @@ impl Plan {
         let rates = Weather {
             seed: 0,
             write_fails: rate(&mut dice, 4, &[100, 500]),
-            write_finds_no_room: rate(&mut dice, 4, &[200, 2000]),
+            write_finds_no_room: rate(&mut dice, 4, &[500, 4000]),
             sync_fails: rate(&mut dice, 4, &[100, 500]),
             name_fails: rate(&mut dice, 6, &[200, 1000]),
             read_fails: rate(&mut dice, 5, &[100, 500]),
-            read_flips: rate(&mut dice, 5, &[200, 1000]),
+            read_flips: rate(&mut dice, 4, &[200, 1000]),
             read_is_short: rate(&mut dice, 4, &[1000, 5000]),
             write_goes_astray: if betrayal { rate(&mut dice, 2, &[50, 300]) } else { 0 },
             write_is_lost: if betrayal { rate(&mut dice, 2, &[50, 300]) } else { 0 },
@@ -70,11 +72,12 @@ impl Plan {
         Self {
             segment_bytes,
             cache_bytes: *dice.pick(&[0, 1500, 6000, 1 << 20]),
+            index_cache_bytes: *dice.pick(&[0, 3_000, 1 << 20]),
             lives: 2 + dice.roll(5),
             steps: *dice.pick(&[4, 10, 20]),
-            streams: 1 + dice.roll(6),
-            payload_bytes: *dice.pick(&[16, 300, 1500, segment_bytes / 3]),
-            even: dice.one_in(5),
+            streams: if dice.one_in(3) { 1 } else { 1 + dice.roll(6) },
+            payload_bytes: *dice.pick(&[16, 300, 900, 1500, segment_bytes / 3]),
+            even: dice.one_in(3),
             work: Work {
                 appends: 1 + dice.roll(6),
                 at_once: dice.roll(4),

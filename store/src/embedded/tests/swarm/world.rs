@@ -13,11 +13,11 @@ use super::super::super::twins::Twins;
 use super::super::super::{Embedded, Entropy, Lab, OpenError, Options, verify_on};
 use super::ledger::{Judged, Ledger};
 use super::plan::Plan;
-use crate::{Clock, EventStore, Filter, Position, ReadError, RecordedEvent};
+use crate::{Clock, Direction, EventStore, Filter, Position, ReadError, RecordedEvent};
 
-/// Until the tail is mirrored nothing proves the last frames against the loss of whole sectors: see
-/// "What stays ambiguous" in `store/FORMAT.md`. What was lost so may be a clean end of the log.
-pub(super) const END_IS_PROVEN: bool = false;
+/// The mirrored tail proves the last frames against the loss of whole sectors too. Where it does not,
+/// what was lost so may be a clean end of the log: see "What stays ambiguous" in `store/FORMAT.md`.
+pub(crate) const END_IS_PROVEN: bool = true;
 
 /// How often something came about, over all seeds: a swarm in which nothing happens proves nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,6 +87,7 @@ impl<'a> World<'a> {
         let options = Options {
             segment_bytes: plan.segment_bytes,
             cache_bytes: plan.cache_bytes,
+            index_cache_bytes: plan.index_cache_bytes,
             clock: Clock::new(move || clock.load(Ordering::Relaxed)),
             entropy: Entropy::new(move |bytes| {
                 let mut dice = entropy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,9 +95,8 @@ impl<'a> World<'a> {
                 Ok(())
             }),
             prepare_in_background: false,
-            index_cache_bytes: 64 << 10,
-            progress: None,
             lab: Lab { least_segment_bytes: 4096, twins, ..Lab::default() },
+            ..Options::default()
         };
         Self {
             runtime,
@@ -227,7 +227,6 @@ impl<'a> World<'a> {
         });
         let all = self.runtime.block_on(everything(store));
         let head = store.head();
-        self.disk.set_faults(faults);
         match all {
             Ok(all) => {
                 if head.0 != all.len() as u64 || store.recovery().events != head.0 {
@@ -241,8 +240,14 @@ impl<'a> World<'a> {
                 if seen > head && !self.betrayed() {
                     return Err(format!("a reader beside saw {seen}, now the head is {head}"));
                 }
+                let streams = self.runtime.block_on(streams(store, &self.ledger));
+                self.disk.set_faults(faults);
                 self.disk.note(format!("open, head {head}"));
-                Ok(true)
+                match streams {
+                    Ok(judged) => judged.map(|()| true),
+                    Err(ReadError::Damaged { .. }) if self.betrayed() => Ok(false),
+                    Err(error) => Err(format!("a stream cannot be read: {error}")),
+                }
             }
             Err(ReadError::Damaged { .. }) if self.betrayed() => Ok(false),
             Err(ReadError::Io(_)) if self.disk.is_off() => Ok(false),
@@ -306,8 +311,19 @@ impl<'a> World<'a> {
     }
 }
 
+/// Every stream, from its beginning.
+pub(crate) async fn streams(store: &dyn EventStore, ledger: &Ledger) -> Result<Judged, ReadError> {
+    for name in ledger.names() {
+        let events = store.read_stream(&name, 0, Direction::Forward, usize::MAX).await?;
+        if let Err(what) = ledger.stream(&name, 0, Direction::Forward, usize::MAX, &events) {
+            return Ok(Err(what));
+        }
+    }
+    Ok(Ok(()))
+}
+
 /// The whole log, page by page.
-pub(super) async fn everything(store: &dyn EventStore) -> Result<Vec<RecordedEvent>, ReadError> {
+pub(crate) async fn everything(store: &dyn EventStore) -> Result<Vec<RecordedEvent>, ReadError> {
     let (mut events, mut from) = (Vec::new(), Position::FIRST);
     while from <= store.head() {
         let page = store.read_all(from, &Filter::All, 1000).await?;
