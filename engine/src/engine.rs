@@ -101,8 +101,9 @@ pub enum StartError {
     Index(String),
     /// The log was rolled back, or the side file belongs to another one.
     #[error(
-        "{consumer} has seen position {checkpoint}, but the log ends at {head}: bring the log back, or \
-         empty the derived tables of side.sqlite; keep the file itself, it holds the signing keys"
+        "{consumer} has seen position {checkpoint}, but the log ends at {head}: it was set back. Bring \
+         the newer log back (a backup, log/cut-N). If this one is meant: `holdfast rebuild --all`, \
+         then start again; keep side.sqlite, it holds the signing keys"
     )]
     CheckpointAhead {
         /// Who has seen it.

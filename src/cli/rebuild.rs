@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 use clap::Args;
 use holdfast_projections::{Projection, ReadModels};
+use holdfast_store::EventStore as _;
 
-use super::progress;
+use super::{progress, token};
 use crate::config::Config;
 
 #[derive(Debug, Args)]
@@ -34,6 +35,17 @@ pub(super) async fn run(config: &Config, args: RebuildArgs) -> anyhow::Result<()
         .await
         .with_context(|| format!("{} cannot be opened", path.display()))?;
     let which = args.projection.map_or_else(|| Projection::ALL.to_vec(), |one| vec![one]);
+    if args.all {
+        // What else knows more than a log that was set back: no server would start beside it.
+        let side = token::side_file(config).await?;
+        let head = store.head();
+        if side.set_back_to(head).await? {
+            super::print(&format!(
+                "the log was set back to position {head}: processes, timers and keys begin again from it\n"
+            ))?;
+        }
+        side.close().await;
+    }
     let bar = progress::bar(0, "events");
     let position = reads
         .rebuild(store.clone(), &which, |progress| {

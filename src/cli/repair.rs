@@ -15,7 +15,7 @@ use crate::exit::Ending;
 const NAMED: usize = 20;
 
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["dry_run", "cut"])]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["dry_run", "cut"]))]
 pub(super) struct RepairArgs {
     /// Say what is damaged, and what --cut would do; change nothing
     #[arg(long)]
@@ -156,7 +156,8 @@ fn done(plan: &CutPlan, directory: &Path) -> String {
         "\nCUT. {gone} are gone from this log; it ends at position {}.\n\
          What was cut off is in {}.\n\n\
          What to do now:\n\
-         1. Read models may know what is gone: holdfast rebuild --all\n\
+         1. Read models, timers and answers may know what is gone; no server starts before:\n\
+         \x20  holdfast rebuild --all\n\
          2. Customers, gateways and vehicles may know it too: compare what is kept aside, and what\n\
          \x20  the payment gateway lists, with the log (holdfast replay).\n\
          3. New events take the positions of those that are gone: whoever follows the log from\n\

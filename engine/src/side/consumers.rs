@@ -48,6 +48,9 @@ pub(crate) struct KeyRow {
     pub(crate) at: Timestamp,
 }
 
+/// The tables that are made again from the log.
+const DERIVED: [&str; 4] = ["checkpoints", "timers", "open_payments", "keys"];
+
 impl Side {
     /// How far a follower has come.
     pub(crate) async fn checkpoint(&self, consumer: &str) -> Result<Position, SideError> {
@@ -59,10 +62,34 @@ impl Side {
         Ok(Position(row.map_or(0, |(position,)| unsigned(position))))
     }
 
+    /// After the log was set back (an older copy, or cut): takes away what is derived from it, and the
+    /// answers that speak of what is gone, all at once. It is made again from the log. Says whether
+    /// there was anything that knew more than `head`.
+    pub async fn set_back_to(&self, head: Position) -> Result<bool, SideError> {
+        let head = i64::try_from(head.0).unwrap_or(i64::MAX);
+        let mut tx = self.write.begin().await?;
+        let (ahead,): (i64,) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM checkpoints WHERE position > ?1) \
+             + (SELECT count(*) FROM answers WHERE position > ?1)",
+        )
+        .bind(head)
+        .fetch_one(&mut *tx)
+        .await?;
+        if ahead == 0 {
+            return Ok(false);
+        }
+        for table in DERIVED {
+            sqlx::query(&format!("DELETE FROM {table}")).execute(&mut *tx).await?;
+        }
+        sqlx::query("DELETE FROM answers WHERE position > ?").bind(head).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Takes away what is derived from the log.
     #[cfg(test)]
     pub(crate) async fn lose_what_is_derived(&self) {
-        for table in ["checkpoints", "timers", "open_payments", "keys"] {
+        for table in DERIVED {
             let sql = format!("DELETE FROM {table}");
             sqlx::query(&sql).execute(&self.write).await.expect("memory");
         }

@@ -198,7 +198,10 @@ fn what_is_there(
     let mut end = Place::at(&theirs);
     walk_segment(&mut end, Twins::default(), &mut |_| Ok(())).map_err(|error| match error {
         OpenError::Damaged(damage) => BackupError::Diverged(damage),
-        other => BackupError::Io(io::Error::other(other)),
+        OpenError::Io(error) => BackupError::Io(error),
+        other @ (OpenError::InUse | OpenError::NewerFormat { .. } | OpenError::NoLog) => {
+            BackupError::Io(io::Error::other(other))
+        }
     })?;
     let number = theirs.header.number;
     let whole = match end.last_frame.filter(|_| end.sealed) {

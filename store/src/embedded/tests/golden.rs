@@ -17,7 +17,8 @@ use crate::contract::{batch, event, everything};
 use crate::{EventStore, Expected, Position, RecordedEvent};
 
 /// What this version adds: name, and how it comes about.
-const MADE: [(&str, fn(&Path)); 3] =
+type Make = fn(&Path);
+const MADE: [(&str, Make); 3] =
     [("v2-segments", segments), ("v2-unindexed", unindexed), ("v2-torn", torn)];
 const EXPECTED: &str = "expected.json";
 
