@@ -277,6 +277,11 @@ pub(crate) fn slot_len(segment_bytes: u64) -> u32 {
 pub(crate) fn check_trailer(seed: Seed, frame: &[u8]) -> Result<u32, &'static str> {
     let (content, trailer) = frame.split_at(frame.len() - TRAILER_LEN);
     let hash = u32_at(trailer, 0);
+    // The frame's checksum goes on from the header's, so that one has to be right as well.
+    let header = crc32c::crc32c_append(seed.crc, &content[..FRAME_CHECKSUM_AT]);
+    if header != u32_at(content, FRAME_CHECKSUM_AT) {
+        return Err("the checksum of the frame's header does not match");
+    }
     if frame_hash(seed, content) != hash {
         return Err("the frame's checksum does not match");
     }

@@ -19,7 +19,7 @@ use super::mirror::Mirror;
 use super::prepare::{Preparer, UNFINISHED};
 use super::restore::{Restored, agree, proofs, restore, settle, to_restore};
 use super::scan::{Met, Place, Segment, Stop, check_names, walk_unless};
-use super::slot::Proofs;
+use super::slot::{Proofs, SlotHeader};
 use super::tail::{Tail, begun_without_seal, judge_tail};
 use super::twins::{Twin, Twins};
 use super::view::View;
@@ -120,9 +120,10 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
         }
         (Stop::Unbegun | Stop::Missing, _) | (Stop::Open | Stop::Broken(_), None) => None,
     };
-    let mut mirror = Mirror::new(&proofs.slots, twins);
+    let (mut mirror, mut marker) = (Mirror::new(&proofs.slots, twins), Marker::new(disk));
     if !twins.on(Twin::RecoveryWithoutSync) {
-        make_durable(&**disk, &place, &mut mirror, &proofs, twins)?;
+        let last = make_durable(&**disk, &place, &mut mirror, &proofs, twins)?;
+        last.iter().for_each(|last| marker.set(last));
     }
 
     let mut preparer = Preparer::new(
@@ -138,7 +139,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Opened,
     let today = place.segment.as_ref().is_some_and(|s| s.header.version == FORMAT_VERSION);
     let begun = today && !place.sealed;
     let (clock, entropy) = (options.clock.clone(), options.entropy.clone());
-    let mut log = Log::new(place, preparer, mirror, Marker::open(&**disk), clock, entropy, twins);
+    let mut log = Log::new(place, preparer, mirror, marker, clock, entropy, twins);
     if begun {
         log.preparer.start(log.place.next_number());
     } else {
@@ -264,14 +265,16 @@ pub(super) fn keep_aside(disk: &dyn Disk, plain: &str, bytes: &[u8]) -> std::io:
 
 /// Makes the end of the log durable. The last run may have been killed between a write and its
 /// sync; or its sync failed, and the cache holds as clean what the disk never got: so the last
-/// thing that was written is written again, with its copy, and then synced.
+/// thing that was written is written again, with its copy, and then synced. Gives the last frame's
+/// place.
 fn make_durable(
     disk: &dyn Disk,
     place: &Place,
     mirror: &mut Mirror,
     proofs: &Proofs,
     twins: Twins,
-) -> Result<(), OpenError> {
+) -> Result<Option<SlotHeader>, OpenError> {
+    let mut last = None;
     if let Some(segment) = &place.segment {
         let (at, len) = match place.last_frame {
             Some(at) => {
@@ -298,8 +301,9 @@ fn make_durable(
         segment.file.write_at(&bytes, at)?;
         // Durable before its copy is touched: one of the two is whole at all times.
         segment.file.sync_data()?;
-        settle(mirror, place, &bytes, &proofs.slots)?;
+        last = settle(mirror, place, &bytes, &proofs.slots)?;
         segment.file.sync_data()?;
     }
-    Ok(disk.sync_dir()?)
+    disk.sync_dir()?;
+    Ok(last)
 }

@@ -62,6 +62,17 @@ pub(crate) fn judge_mirror<'a>(
     if let Some(next) = next_frame(&proofs.slots, place) {
         return Ok(Verdict::Restores(next));
     }
+    if place.segment.is_none() && proofs.was_marked {
+        return Ok(Verdict::Refuses(Damage {
+            segment: segment_name(1),
+            offset: 0,
+            position: Position::FIRST,
+            what: format!(
+                "it is missing or blank, but {MARK_FILE} shows that there were events; to begin anew, \
+                 take that file away"
+            ),
+        }));
+    }
     let slots = ["slot 0", "slot 1"].into_iter().zip(proofs.slots.iter().map(Slot::header));
     for (name, proof) in slots.chain([(MARK_FILE, proofs.mark.as_ref())]) {
         if let Some(proof) = proof
@@ -146,7 +157,7 @@ pub(crate) fn proofs(disk: &dyn Disk, twins: Twins) -> Result<Proofs, OpenError>
     }
     let mut proofs = Proofs::read(disk)?;
     if twins.on(Twin::RollbackNotSeen) {
-        proofs.mark = None;
+        (proofs.mark, proofs.was_marked) = (None, false);
     }
     Ok(proofs)
 }
@@ -225,22 +236,21 @@ pub(crate) fn agree(disk: &dyn Disk, proofs: &Proofs, place: &Place) -> Result<(
 
 /// Writes the mirror's copy of the last frame, whose bytes were read and checked; the caller syncs.
 /// Where the segment has none yet there is nothing to copy: the frames before are proven by what
-/// stands behind them.
+/// stands behind them. Gives what the mark is to say.
 pub(crate) fn settle(
     mirror: &mut Mirror,
     place: &Place,
     last_frame: &[u8],
     slots: &[Slot; 2],
-) -> Result<(), OpenError> {
+) -> Result<Option<SlotHeader>, OpenError> {
     let (Some(segment), Some(at), false) = (&place.segment, place.last_frame, place.sealed) else {
-        return Ok(());
+        return Ok(None);
     };
-    if segment.header.slot_len == 0 {
-        return Ok(());
-    }
     let frame = Frame::decode(segment.header.seed(), last_frame.to_vec().into())
         .map_err(|what| segment.damage(at, place.chain.next, what))?;
     let copy = place.mirrored(at, &frame);
-    mirror.settle(segment, &copy, &frame.bytes, slots).map_err(WriteError::into_io)?;
-    Ok(())
+    if segment.header.slot_len > 0 {
+        mirror.settle(segment, &copy, &frame.bytes, slots).map_err(WriteError::into_io)?;
+    }
+    Ok(Some(copy))
 }

@@ -156,16 +156,21 @@ pub(crate) struct Proofs {
     pub(crate) slots: [Slot; 2],
     /// The frame that was marked as acknowledged.
     pub(crate) mark: Option<SlotHeader>,
+    /// Whether there is a mark, whatever it says: then there were frames.
+    pub(crate) was_marked: bool,
 }
 
 impl Proofs {
     /// Nothing that proves anything.
-    pub(crate) const NONE: Proofs = Proofs { slots: [Slot::Blank, Slot::Blank], mark: None };
+    pub(crate) const NONE: Proofs =
+        Proofs { slots: [Slot::Blank, Slot::Blank], mark: None, was_marked: false };
 
     /// Reads them all. Before the log is walked: what they say was there, a walk must meet, also
     /// beside a writer.
     pub(crate) fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
-        Ok(Self { mark: read_mark(disk)?, slots: read_slots(disk)? })
+        let mark = read_mark(disk)?;
+        let was_marked = mark.is_some();
+        Ok(Self { mark: mark.flatten(), was_marked, slots: read_slots(disk)? })
     }
 }
 

@@ -239,13 +239,13 @@ fn an_older_copy_of_a_segment_is_refused() {
 fn a_newer_format_is_refused_as_such() {
     let (_, disk) = log();
     let newer = changed(&disk, &segment_name(1), |bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let hash = crc32c::crc32c(&bytes[..HEADER_LEN - 4]);
         bytes[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&hash.to_le_bytes());
-        assert_eq!(u32_at(bytes, 8), 2);
+        assert_eq!(u32_at(bytes, 8), 3);
     });
     let error = Embedded::open_on(Arc::new(newer), options()).err().unwrap();
-    assert!(matches!(error, OpenError::NewerFormat { found: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 3, .. }), "{error}");
 }
 
 /// P2: damage under a running store is told by the read that touches it, with its place; the rest

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::super::sim::{Faults, Leaves, SimDisk};
 use super::super::{Embedded, OpenError, Options};
-use super::{Story, open, run, tiny};
+use super::{Story, open, run, tiny, with_slots};
 use crate::contract::{batch, everything};
 use crate::{AppendError, Clock, EventStore, Expected};
 
@@ -65,7 +65,8 @@ fn a_failed_sync_poisons_the_store() {
     let store = open(&disk, tiny(SEGMENT));
     run(async {
         store.append(vec![batch("s-1", Expected::NoStream, 1)]).await.unwrap();
-        let sync = disk.operations() + 1;
+        // The frame, the header of its copy, its copy.
+        let sync = disk.operations() + 3;
         disk.set_faults(Faults { fail_sync_at: Some(sync), ..Faults::default() });
         let waiting = store.append(vec![batch("s-1", Expected::Any, 1)]).await;
         assert!(matches!(waiting, Err(AppendError::Unknown(_))), "{waiting:?}");
@@ -82,8 +83,7 @@ fn a_failed_sync_poisons_the_store() {
 fn a_full_disk_refuses_appends_until_there_is_room() {
     let disk = SimDisk::new();
     let room_for = |segments: u64| Faults {
-        // The mirrored tail takes two files, here as long as a segment.
-        capacity_bytes: Some((2 + segments) * SEGMENT + 100),
+        capacity_bytes: Some(segments * with_slots(SEGMENT) + 100),
         ..Faults::default()
     };
     disk.set_faults(room_for(2));

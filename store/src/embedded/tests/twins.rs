@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::super::format::segment_name;
+use super::super::format::{HEADER_LEN, SegmentHeader, segment_name};
 use super::super::sim::{Faults, Leaves, SimDisk};
 use super::super::twins::{Twin, Twins};
 use super::super::{Embedded, Options};
@@ -159,7 +159,8 @@ fn without_the_previous_hash_a_stale_frame_is_served() {
     let stale = disk.contents(&segment_name(1)).unwrap();
     let truth = fork.contents(&segment_name(1)).unwrap();
     let at = stale.iter().zip(&truth).position(|(a, b)| a != b).unwrap();
-    let end = stale.iter().rposition(|b| *b != 0).unwrap() + 1;
+    let frames_end = SegmentHeader::decode(&stale[..HEADER_LEN]).unwrap().frames_end() as usize;
+    let end = stale[..frames_end].iter().rposition(|b| *b != 0).unwrap() + 1;
     fork.scribble(&segment_name(1), at as u64, &stale[at..end]);
 
     let served = open(&fork.after_kill(), without(Twin::NoPreviousHash));

@@ -35,13 +35,14 @@ pub(super) fn finder(twin: Twin) -> Finder {
         | Twin::SealNotSynced
         | Twin::BatchNotAtomic
         | Twin::TailNotCut => Finder::Swarm(2_000),
-        Twin::StaleIndexTrusted | Twin::IndexChecksumIgnored => Finder::Swarm(2_000),
+        Twin::StaleIndexTrusted => Finder::Swarm(20_000),
+        Twin::IndexChecksumIgnored => Finder::Swarm(2_000),
         Twin::AckedTailTakenForTorn
         | Twin::MirrorNotAwaited
-        | Twin::MirrorOneSlot
         | Twin::MarkBeforeData
         | Twin::RollbackNotSeen => Finder::Swarm(2_000),
         Twin::HeadBeforeIndex
+        | Twin::MirrorOneSlot
         | Twin::RefusalBeforeDurable
         | Twin::CutBeforeKeptAside
         | Twin::BackupOfUnsynced

@@ -133,7 +133,7 @@ impl World<'_> {
                     self.tally.unknown += 1;
                     let since = self.since();
                     let mut failed = since.writes_failed + since.syncs_failed + since.names_failed;
-                    if why.contains("tail-") {
+                    if why.contains("cannot write to slot") {
                         // The frame stood in its segment already when its copy found no room.
                         failed += since.writes_without_room;
                     }
