@@ -142,7 +142,8 @@ async fn the_log_says_what_it_is_made_of() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = log(directory.path()).await;
     let text = out(&holdfast(directory.path(), &["log", "stat", "--by", "category"]));
-    for words in ["head             100", "streams          7", "0000000001.seg", "open", "100.0 %"] {
+    for words in ["head             100", "streams          7", "0000000001.seg", "open", "100.0 %"]
+    {
         assert!(text.contains(words), "{words} in {text}");
     }
     store.close().await;
@@ -150,4 +151,35 @@ async fn the_log_says_what_it_is_made_of() {
     let output = holdfast(nothing.path(), &["log", "stat"]);
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert!(err(&output).contains("no log"), "{}", err(&output));
+}
+
+/// `holdfast log bench` writes events of its own: whoever wants to look at such a log may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_somebody_else_s_events_is_read_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path();
+    let bench = holdfast(data, &["log", "bench", "--appends", "20", "--producers", "2"]);
+    assert_eq!(bench.status.code(), Some(0), "{}", err(&bench));
+    let verified = holdfast(data, &["verify"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", err(&verified));
+    let text = out(&verified);
+    assert!(text.contains("20 of 20 events are in streams that are not Holdfast's"), "{text}");
+    assert!(text.contains("all is well"), "{text}");
+    for format in ["text", "jsonl", "cloudevents"] {
+        let replayed = holdfast(data, &["replay", "--format", format]);
+        assert_eq!(replayed.status.code(), Some(0), "{format}: {}", err(&replayed));
+        let text = out(&replayed);
+        assert_eq!(text.matches("bench.appended").count(), 20, "{text}");
+        if format != "text" {
+            for line in text.lines() {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!(line["data"]["of"], 1, "{line}");
+            }
+        }
+    }
+    damage(data, 11);
+    for args in [&["replay"][..], &["verify"]] {
+        let told = holdfast(data, args);
+        assert_eq!(told.status.code(), Some(3), "{args:?}: {}", err(&told));
+    }
 }
