@@ -178,8 +178,35 @@ async fn a_log_of_somebody_else_s_events_is_read_as_it_is() {
         }
     }
     damage(data, 11);
-    for args in [&["replay"][..], &["verify"]] {
+    let told = holdfast(data, &["verify"]);
+    assert_eq!(told.status.code(), Some(3), "{}", err(&told));
+}
+
+/// Opening reads only the log's end, so damage before it is met by whoever reads there first. A server
+/// whose follower did ended with 1, and nobody knew that the log was damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_behind_a_seal_ends_every_command_with_three() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path();
+    let size = ["--event-bytes", "4096", "--segment-bytes", "1MiB"];
+    let bench = [&["log", "bench", "--appends", "600", "--producers", "16"][..], &size].concat();
+    let bench = holdfast(data, &bench);
+    assert_eq!(bench.status.code(), Some(0), "{}", err(&bench));
+    damage(data, 11);
+    let backup = data.join("backup");
+    let backup = backup.to_str().expect("a path");
+    for args in [
+        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["rebuild", "--all"],
+        &["replay"],
+        &["verify"],
+        &["backup", backup],
+        &["repair", "--dry-run"],
+    ] {
         let told = holdfast(data, args);
         assert_eq!(told.status.code(), Some(3), "{args:?}: {}", err(&told));
+        for word in ["0000000001.seg", "offset", "position"] {
+            assert!(err(&told).contains(word), "{args:?}: {word} in {}", err(&told));
+        }
     }
 }

@@ -106,12 +106,13 @@ async fn all_is_there(house: &House, positions: &[u64]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_without_room_refuses_and_goes_on_by_itself_when_there_is_room() {
     let elsewhere = TempDir::with_prefix("holdfast-full-").expect("a directory");
-    let Some(disk) = Small::mount(elsewhere.path().join("disk"), 3) else { return };
+    let Some(disk) = Small::mount(elsewhere.path().join("disk"), 12) else { return };
     let store = format!("embedded:{}", disk.path().display());
     let settings = [&SETTINGS[..], &[("STORE", &*store)]].concat();
     let house = House::start(&settings).await;
     hall(&house).await;
     ready(&house).await.expect(200);
+    disk.fill();
     let (told, refused) = book(&house, 0, 2_500).await;
     let refused = refused.expect("two segments are soon full, and there is no room for a third");
     assert!([503, 507].contains(&refused.status), "{}", refused.text);
@@ -154,6 +155,7 @@ async fn read_models_without_room_lag_and_catch_up() {
     let (mut told, refused) = book(&house, 0, 300).await;
     assert!(refused.is_none(), "writes go on: {refused:?}");
     let took = began.elapsed();
+    eprintln!("300 bookings beside a full side file took {took:?}");
     assert!(took < Duration::from_secs(60), "nobody waits for the side file: {took:?}");
     let why = eventually("the lag is shown", || async {
         let answer = ready(&house).await;
