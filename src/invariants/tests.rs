@@ -324,7 +324,7 @@ fn an_event_that_cannot_be_read_is_found() {
 fn what_is_not_ours_is_counted_and_not_judged() {
     let log = Log::new();
     let mut checker = log.checker;
-    checker.see(&holdfast_store::RecordedEvent {
+    checker.see(&RecordedEvent {
         position: Position(1),
         stream: StreamId::new("bench-1"),
         stream_version: 0,

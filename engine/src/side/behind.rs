@@ -209,7 +209,9 @@ async fn run(
             let Err(error) = written else { break };
             tracing::error!(%error, count = batch.len(), passing, "answers and refusals were not kept");
             if !passing || waiting.is_closed() {
-                metrics::counter!("holdfast_answers_not_kept_total").increment(batch.len() as u64);
+                let answers = batch.iter().filter(|write| matches!(write, Write::Answer(..)));
+                metrics::counter!("holdfast_answers_not_kept_total")
+                    .increment(answers.count() as u64);
                 break;
             }
             tokio::time::sleep(wait).await;
