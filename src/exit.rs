@@ -70,7 +70,7 @@ pub(crate) fn end(result: anyhow::Result<()>) -> ExitCode {
 }
 
 /// The whole chain of causes in one line; what a message says already is not said again.
-fn told(error: &anyhow::Error) -> String {
+pub(crate) fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -86,12 +86,42 @@ fn told(error: &anyhow::Error) -> String {
 mod tests {
     use super::*;
     use anyhow::Context as _;
+    use holdfast_engine::{Died, IndexError, RunnerError, StartError};
+    use holdfast_projections::{ProjectError, RebuildError};
+    use holdfast_store::Position;
 
     #[test]
     fn no_cause_is_told_twice() {
         let io = std::io::Error::other("no such luck");
         let error = anyhow::Error::from(OpenError::Io(io)).context("the log in there");
         assert_eq!(told(&error), "the log in there: the log cannot be opened: no such luck");
+    }
+
+    /// A follower met damage in a sealed segment while starting, and the process ended with 1: the cause
+    /// was told in words, and hidden by errors that pass for their cause.
+    #[test]
+    fn damage_decides_whoever_has_met_it() {
+        let damage = || ReadError::Damaged {
+            segment: "00000000000000000001.log".into(),
+            offset: 4_096,
+            position: Position(1),
+            what: "a flipped bit".into(),
+        };
+        let dead = |why| Died::Failed { part: "a part", why };
+        let chains: [anyhow::Error; 6] = [
+            damage().into(),
+            StartError::Read(damage()).into(),
+            StartError::Died(dead(IndexError::Read(damage()).into())).into(),
+            StartError::Runner(RunnerError::Read(damage())).into(),
+            dead(RunnerError::Read(damage()).into()).into(),
+            RebuildError::Project(ProjectError::Log(damage())).into(),
+        ];
+        for error in chains {
+            let error = error.context("in there");
+            assert_eq!(code(&error), 3, "{error:?}");
+            let told = told(&error);
+            assert_eq!(told.matches("offset 4096, position 1").count(), 1, "{told}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 mod demo;
 pub mod exit;
+mod foreign;
 pub mod gateways;
 pub mod invariants;
 pub mod keys;

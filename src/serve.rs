@@ -21,7 +21,7 @@ use holdfast_domain::process;
 use holdfast_engine::clock::SystemClock;
 use holdfast_engine::ports::{Clock, Gateway};
 use holdfast_engine::side::Side;
-use holdfast_engine::{Engine, Parts, Snapshots, SystemIds};
+use holdfast_engine::{Died, Engine, Parts, Snapshots, SystemIds};
 use holdfast_projections::ReadModels;
 use holdfast_store::embedded::Embedded;
 use holdfast_store::memory::Memory;
@@ -33,14 +33,16 @@ use tokio::task::JoinSet;
 
 use crate::cli::token::side_file;
 use crate::config::{Config, StoreChoice, keys as key};
-use crate::exit::Ending;
+use crate::exit::{self, Ending};
 use crate::gateways::sandbox::{self, FileLedger, Ledger, MemoryLedger, Sandbox};
 use crate::{demo, keys, log};
 
-/// How long what is under way may take after a signal, from top to bottom.
-const DRAIN: Duration = Duration::from_secs(10);
-/// What the doors may take of it. The engine's own share is as long, so that what was written behind
-/// still reaches the side file when a request hangs.
+/// How long what is under way may take after a signal; with the log's own share it is 10 s.
+const DRAIN: Duration = Duration::from_secs(8);
+/// How long the log may take to write what it was given, after that.
+const LOG_DRAIN: Duration = Duration::from_secs(2);
+/// What the doors may take of the first. The engine's own share is as long, so that what was written
+/// behind still reaches the side file when a request hangs.
 const DOORS_DRAIN: Duration = Duration::from_secs(4);
 /// How often a stopped store is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -52,6 +54,26 @@ const LATE_BY: Duration = Duration::from_secs(3);
 struct Store {
     events: Arc<dyn EventStore>,
     embedded: Option<Arc<Embedded>>,
+}
+
+impl Store {
+    /// Why it takes no appends any more before the next start.
+    fn stopped(&self) -> Option<Ending> {
+        let reason = self.embedded.as_ref()?.stopped()?;
+        Some(Ending::Poisoned(reason))
+    }
+
+    /// Whoever fails because the store has stopped may have been told so in words only: the store's own
+    /// reason is what the process ends for.
+    fn blamed(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.stopped() {
+            Some(ending) if exit::code(&error) == 1 => {
+                tracing::error!(error = %exit::told(&error), "stopping");
+                ending.into()
+            }
+            Some(_) | None => error,
+        }
+    }
 }
 
 /// Runs until a signal comes, a part ends, or the store is stopped.
@@ -66,9 +88,30 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     // From the first moment on, so that what happens while starting is counted too.
     holdfast_api::metrics::install();
     let store = open_store(&config).await?;
+    let ended = serve(&config, &store, listen, with_demo).await;
+    // Before it is closed, which is a reason of its own to take no appends.
+    let ended = match ended {
+        Ok(()) => store.stopped().map_or(Ok(()), |ending| Err(ending.into())),
+        Err(error) => Err(store.blamed(error)),
+    };
+    if let Some(embedded) = &store.embedded
+        && tokio::time::timeout(LOG_DRAIN, embedded.close()).await.is_err()
+    {
+        tracing::warn!("the log was not closed in time");
+    }
+    ended
+}
+
+/// Everything above the log.
+async fn serve(
+    config: &Config,
+    store: &Store,
+    listen: SocketAddr,
+    with_demo: bool,
+) -> anyhow::Result<()> {
     let in_memory = store.embedded.is_none();
     // Keys outlive the log even of a store in memory, so that `holdfast token` works beside it.
-    let key_file = side_file(&config).await?;
+    let key_file = side_file(config).await?;
     let side = if in_memory { Side::in_memory().await? } else { key_file.clone() };
     let listener = TcpListener::bind(listen)
         .await
@@ -76,7 +119,7 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let sandbox = open_sandbox(&config, &key_file, clock.clone(), address, in_memory).await?;
+    let sandbox = open_sandbox(config, &key_file, clock.clone(), address, in_memory).await?;
     let reads = open_read_models(&config.data_dir(), in_memory).await?;
     refuse_a_log_that_was_set_back(&reads, store.events.head()).await?;
     let parts = Parts {
@@ -85,8 +128,8 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
         ids: Arc::new(SystemIds),
         gateways: vec![sandbox.clone() as Arc<dyn Gateway>],
         side: side.clone(),
-        snapshots: open_snapshots(&config, in_memory),
-        settings: engine_settings(&config),
+        snapshots: open_snapshots(config, in_memory),
+        settings: engine_settings(config),
     };
     let (engine, mut running) = Engine::start(parts).await.context("the engine cannot start")?;
 
@@ -95,13 +138,17 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     reading.part("read models", async { Ok(projecting.run(stop).await?) });
     let demo = if with_demo {
         let shown = demo::load(&engine, &key_file).await?;
-        reads.wait_for(shown.position, Duration::from_secs(60)).await?;
+        tokio::select! {
+            seen = reads.wait_for(shown.position, Duration::from_secs(60)) => seen?,
+            why = reading.failed() => return Err(why),
+            why = running.failed() => return Err(stopped_engine(why)),
+        }
         Some(shown)
     } else {
         None
     };
 
-    let api = api_config(&config, &key_file, &store, sandbox.clone()).await?;
+    let api = api_config(config, &key_file, store, sandbox.clone()).await?;
     let limits = Limits { drain: DOORS_DRAIN, ..api.limits.clone() };
     let router = holdfast_api::router(engine.clone(), reads.clone(), api);
     let stop = doors.stopping();
@@ -117,6 +164,10 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     let (embedded, stop) = (store.embedded.clone(), doors.stopping());
     doors.part("store", watch_store(embedded, stop));
 
+    // Damage that was met while starting, by whoever went on without what it could not read.
+    if let Some(ending) = store.stopped() {
+        return Err(ending.into());
+    }
     // Before anybody is told that there is something to stop.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -131,30 +182,33 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
         _ = interrupt.recv() => Ok(()),
         why = doors.failed() => Err(why),
         why = reading.failed() => Err(why),
-        name = running.failed() => Err(anyhow::anyhow!("the engine has stopped: {name}")),
+        why = running.failed() => Err(stopped_engine(why)),
     };
     match &ended {
         Ok(()) => tracing::info!("stopping"),
         Err(error) => tracing::error!(%error, "stopping"),
     }
     // Doors first, so that nothing new comes in; the read models go on while requests are under way
-    // that wait to see what they have written; the log last.
+    // that wait to see what they have written; the log last, by the caller.
     let all_down = async {
         doors.stop().await;
         running.stop().await;
         reading.stop().await;
         reads.close().await;
         side.close().await;
-        match &store.embedded {
-            // The side file is the key file.
-            Some(embedded) => embedded.close().await,
-            None => key_file.close().await,
+        if in_memory {
+            // Otherwise the side file is the key file.
+            key_file.close().await;
         }
     };
     if tokio::time::timeout(DRAIN, all_down).await.is_err() {
         tracing::warn!("not everything ended in time; it goes on after the next start");
     }
     ended
+}
+
+fn stopped_engine(why: Died) -> anyhow::Error {
+    anyhow::Error::new(why).context("the engine has stopped")
 }
 
 /// Parts that run side by side and are stopped together.

@@ -152,3 +152,61 @@ async fn the_log_says_what_it_is_made_of() {
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert!(err(&output).contains("no log"), "{}", err(&output));
 }
+
+/// `holdfast log bench` writes events of its own: whoever wants to look at such a log may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_somebody_else_s_events_is_read_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path();
+    let bench = holdfast(data, &["log", "bench", "--appends", "20", "--producers", "2"]);
+    assert_eq!(bench.status.code(), Some(0), "{}", err(&bench));
+    let verified = holdfast(data, &["verify"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", err(&verified));
+    let text = out(&verified);
+    assert!(text.contains("20 of 20 events are in streams that are not Holdfast's"), "{text}");
+    assert!(text.contains("all is well"), "{text}");
+    for format in ["text", "jsonl", "cloudevents"] {
+        let replayed = holdfast(data, &["replay", "--format", format]);
+        assert_eq!(replayed.status.code(), Some(0), "{format}: {}", err(&replayed));
+        let text = out(&replayed);
+        assert_eq!(text.matches("bench.appended").count(), 20, "{text}");
+        if format != "text" {
+            for line in text.lines() {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!(line["data"]["of"], 1, "{line}");
+            }
+        }
+    }
+    damage(data, 11);
+    let told = holdfast(data, &["verify"]);
+    assert_eq!(told.status.code(), Some(3), "{}", err(&told));
+}
+
+/// Opening reads only the log's end, so damage before it is met by whoever reads there first. A server
+/// whose follower did ended with 1, and nobody knew that the log was damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_behind_a_seal_ends_every_command_with_three() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path();
+    let size = ["--event-bytes", "4096", "--segment-bytes", "1MiB"];
+    let bench = [&["log", "bench", "--appends", "600", "--producers", "16"][..], &size].concat();
+    let bench = holdfast(data, &bench);
+    assert_eq!(bench.status.code(), Some(0), "{}", err(&bench));
+    damage(data, 11);
+    let backup = data.join("backup");
+    let backup = backup.to_str().expect("a path");
+    for args in [
+        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["rebuild", "--all"],
+        &["replay"],
+        &["verify"],
+        &["backup", backup],
+        &["repair", "--dry-run"],
+    ] {
+        let told = holdfast(data, args);
+        assert_eq!(told.status.code(), Some(3), "{args:?}: {}", err(&told));
+        for word in ["0000000001.seg", "offset", "position"] {
+            assert!(err(&told).contains(word), "{args:?}: {word} in {}", err(&told));
+        }
+    }
+}

@@ -24,6 +24,7 @@ pub(crate) async fn ready(State(door): State<Arc<Door>>) -> Response {
         reasons.push(format!("the log takes no appends: {trouble}"));
     }
     reasons.extend(health.read_troubles.iter().cloned());
+    reasons.extend(health.side_troubles.iter().cloned());
     if let Some(trouble) = health.clock_trouble {
         reasons.push(format!("the clock: {trouble}"));
     }

@@ -17,12 +17,12 @@ use crate::clock::Steady;
 use crate::dispatch::{
     AsOf, Context, Dispatch, House, Loaded, command_of, fold, stream_name, stream_of,
 };
-use crate::follow::{Index, IndexError};
+use crate::follow::Index;
 use crate::hosted::Hosted;
 use crate::patience::Waiting;
 use crate::ports::{Clock, Gateway, Ids};
 use crate::runner::{RunnerError, Worker};
-use crate::running::{Running, Tasks};
+use crate::running::{Died, Running, Tasks};
 use crate::settings::{Protections, Settings};
 use crate::side::{Side, SideError};
 use crate::snapshots::Snapshots;
@@ -88,17 +88,17 @@ pub struct Reconciled {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The log cannot be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Read(#[from] holdfast_store::ReadError),
     /// The side file does not answer.
-    #[error(transparent)]
+    #[error("{0}")]
     Side(#[from] SideError),
     /// A consumer cannot begin.
-    #[error(transparent)]
+    #[error("{0}")]
     Runner(#[from] RunnerError),
-    /// The follower of the log ended before it had caught up.
-    #[error("the follower of the log: {0}")]
-    Index(String),
+    /// A part died before it had caught up with the log.
+    #[error("{0}")]
+    Died(#[from] Died),
     /// The log was rolled back, or the side file belongs to another one.
     #[error(
         "{consumer} has seen position {checkpoint}, but the log ends at {head}: it was set back. Bring \
@@ -401,9 +401,3 @@ pub(crate) fn streams_of(reservation: &ReservationId, payment: &PaymentId) -> [S
 
 /// Letters that are not settled, by consumer.
 pub(crate) type OpenLetters = BTreeMap<String, HashSet<Uuid>>;
-
-impl From<IndexError> for StartError {
-    fn from(error: IndexError) -> Self {
-        Self::Index(error.to_string())
-    }
-}

@@ -16,6 +16,8 @@ pub struct Health {
     pub store_trouble: Option<String>,
     /// Who follows the log and cannot read on just now, and why.
     pub read_troubles: Vec<String>,
+    /// What the side file does not take just now, and why; it is written when there is room again.
+    pub side_troubles: Vec<String>,
     /// What is wrong with the wall clock, if anything is.
     pub clock_trouble: Option<&'static str>,
     /// Each follower of the log.
@@ -92,10 +94,12 @@ impl Engine {
             metrics::gauge!("holdfast_timers", "consumer" => consumer.name.clone())
                 .set(consumer.timers as f64);
         }
+        metrics::gauge!("holdfast_keys_unwritten").set(core.index.keys.unwritten() as f64);
         Health {
             head,
             store_trouble: core.house.store.trouble(),
             read_troubles: core.house.waiting.told(),
+            side_troubles: core.side.troubles(),
             clock_trouble: core.house.clock.alarm(),
             consumers,
             alarms: core.alarms(),

@@ -34,6 +34,7 @@ mod tests;
 pub use codes::refusal_code;
 pub use dispatch::{AsOf, Loaded};
 pub use engine::{Engine, Parts, Reconciled, StartError};
+pub use follow::IndexError;
 pub use health::{ConsumerHealth, Health};
 pub use hosted::{Asked, Hosted, HostedAggregate, HostedEvent};
 pub use ids::{SeededIds, SystemIds};
@@ -41,6 +42,7 @@ pub use request::{
     Caller, CheckIn, Done, LineRequest, LockSeats, Locked, PaymentAnswer, PaymentOutcome,
     Rejection, Request, ReservationAnswer, StartPayment,
 };
-pub use running::Running;
+pub use runner::RunnerError;
+pub use running::{Died, PartError, Running};
 pub use settings::Settings;
 pub use snapshots::{SnapshotFigures, Snapshots};

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_domain::process::Process;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::engine::{Core, StartError};
+use crate::follow::IndexError;
 use crate::runner::{RunnerError, Worker};
 
 /// How long stopping waits for what is under way.
@@ -20,7 +21,45 @@ const DRAIN: Duration = Duration::from_secs(4);
 /// The engine's running parts; dropped, they end at once, as in a crash.
 pub struct Running {
     pub(crate) core: Arc<Core>,
-    pub(crate) parts: JoinSet<(&'static str, Result<(), String>)>,
+    pub(crate) parts: JoinSet<(&'static str, Result<(), PartError>)>,
+}
+
+/// Why a part of the engine ended by itself. The cause stays in the chain: whoever ends the process
+/// for it asks whether the log is damaged.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// The follower of the log that keeps what the doors need.
+    #[error("{0}")]
+    Index(#[from] IndexError),
+    /// A process manager.
+    #[error("{0}")]
+    Runner(#[from] RunnerError),
+}
+
+/// The engine has stopped, since a part of it has died.
+#[derive(Debug, thiserror::Error)]
+pub enum Died {
+    /// It met what it cannot get over.
+    #[error("{part}: {why}")]
+    Failed {
+        /// Which part.
+        part: &'static str,
+        /// What it met.
+        #[source]
+        why: PartError,
+    },
+    /// It ended, although nobody had told it to.
+    #[error("{part} has ended")]
+    Ended {
+        /// Which part.
+        part: &'static str,
+    },
+    /// It panicked: a fault of the program. The log has all that was acknowledged.
+    #[error("a part of the engine panicked: {0}")]
+    Panicked(#[from] JoinError),
+    /// It was never begun.
+    #[error("nothing is running")]
+    NotBegun,
 }
 
 /// Tasks that end by themselves.
@@ -58,8 +97,8 @@ impl Running {
         let index = core.clone();
         self.part("follower", async move { index.index.run(halt).await });
         while !core.index.seen(head, Duration::from_millis(50)).await {
-            if let Some(Ok((_, Err(why)))) = self.parts.try_join_next() {
-                return Err(StartError::Index(why));
+            if let Some(ended) = self.parts.try_join_next() {
+                return Err(died(ended).into());
             }
         }
         core.index.load_letters(&core.dispatch).await;
@@ -88,12 +127,12 @@ impl Running {
         Ok(())
     }
 
-    fn part<E: std::fmt::Display>(
+    fn part<E: Into<PartError>>(
         &mut self,
         name: &'static str,
         part: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
-        self.parts.spawn(async move { (name, part.await.map_err(|error| error.to_string())) });
+        self.parts.spawn(async move { (name, part.await.map_err(Into::into)) });
     }
 
     /// Something that is done again and again.
@@ -120,14 +159,9 @@ impl Running {
         });
     }
 
-    /// Ends when a part of the engine has died, with its name; never while all is well.
-    pub async fn failed(&mut self) -> String {
-        match self.parts.join_next().await {
-            Some(Ok((name, Ok(())))) => format!("{name}: ended"),
-            Some(Ok((name, Err(why)))) => format!("{name}: {why}"),
-            Some(Err(error)) => format!("a part of the engine panicked: {error}"),
-            None => "nothing is running".into(),
-        }
+    /// Ends when a part of the engine has died, with its name and its cause; never while all is well.
+    pub async fn failed(&mut self) -> Died {
+        self.parts.join_next().await.map_or(Died::NotBegun, died)
     }
 
     /// Stops: takes nothing new up, finishes what is under way (10 s at most), writes progress down.
@@ -150,6 +184,14 @@ impl Running {
             worker.save().await;
         }
         core.side.flush().await;
+    }
+}
+
+fn died(ended: Result<(&'static str, Result<(), PartError>), JoinError>) -> Died {
+    match ended {
+        Ok((part, Err(why))) => Died::Failed { part, why },
+        Ok((part, Ok(()))) => Died::Ended { part },
+        Err(panicked) => Died::Panicked(panicked),
     }
 }
 

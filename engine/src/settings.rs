@@ -109,6 +109,8 @@ pub(crate) struct Protections {
     pub(crate) steady_clock: bool,
     /// Claims outlive their reservation's deadline.
     pub(crate) claim_grace: bool,
+    /// Keys that found no room in memory while the side file took nothing are looked for in the log.
+    pub(crate) evicted_keys: bool,
     /// A snapshot is used only when the log has the event that it ends with.
     pub(crate) snapshot_binding: bool,
     /// A snapshot is used only when its checksum is right.
@@ -125,6 +127,7 @@ impl Default for Protections {
             withdraw: true,
             steady_clock: true,
             claim_grace: true,
+            evicted_keys: true,
             snapshot_binding: true,
             snapshot_checksum: true,
         }

@@ -30,10 +30,10 @@ const MOST_OWNERS: usize = 20_000;
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The tables did not take it.
-    #[error(transparent)]
+    #[error("{0}")]
     Table(#[from] TableError),
     /// The log could not be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Log(#[from] ReadError),
 }
 

@@ -21,7 +21,7 @@ pub enum QueryError {
     #[error("{0:?} is not a cursor of this list; start without one")]
     Cursor(String),
     /// The database did not answer.
-    #[error(transparent)]
+    #[error("{0}")]
     Table(#[from] TableError),
 }
 

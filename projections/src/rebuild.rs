@@ -76,7 +76,7 @@ pub enum RebuildError {
     #[error("another rebuild of {0} has begun since and goes on in place of this one")]
     Superseded(Projection),
     /// The tables or the log were in the way.
-    #[error(transparent)]
+    #[error("{0}")]
     Project(#[from] ProjectError),
 }
 

@@ -73,7 +73,8 @@ impl ReadModels {
 
 impl Runner {
     /// Runs until it is told to stop or the log is closed. Trouble with the tables does not end it:
-    /// it says so ([`crate::ProjectionState::Stalled`]) and tries again.
+    /// it says so ([`crate::ProjectionState::Stalled`]) and tries again. Damage of the log does: it
+    /// stays, however often it is read.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ProjectError> {
         let mut wait = FIRST_WAIT;
         loop {
@@ -81,6 +82,9 @@ impl Runner {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 ended = self.follow(&mut wait) => match ended {
                     Again::Failed(ProjectError::Log(ReadError::Closed)) => return Ok(()),
+                    Again::Failed(error @ ProjectError::Log(ReadError::Damaged { .. })) => {
+                        return Err(error);
+                    }
                     Again::Failed(error) => Some(error),
                     Again::Behind => None,
                 },

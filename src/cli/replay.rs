@@ -5,6 +5,8 @@
 //!       correlation 5f…  caused by 9a…
 //!       {"payment_id":"…","attempt":1,…}
 //! ```
+//!
+//! Events that are not Holdfast's are told as they are ([`crate::foreign`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use holdfast_store::{
 };
 
 use crate::config::Config;
+use crate::foreign;
 
 /// How many events are read at once.
 const BATCH: usize = 1_024;
@@ -162,7 +165,11 @@ const OWNERS: usize = 100_000;
 
 impl Teller {
     async fn tell(&mut self, event: &RecordedEvent, out: &mut String) -> anyhow::Result<()> {
+        let is_foreign = foreign::is_foreign(event);
         match self.format {
+            Format::Jsonl if is_foreign => out.push_str(&foreign::line(event)),
+            Format::Cloudevents if is_foreign => out.push_str(&foreign::envelope(event)),
+            Format::Text if is_foreign => foreign::text(event, out),
             Format::Jsonl => out.push_str(&EventView::of(event)?.line()),
             Format::Cloudevents => out.push_str(&self.envelope(event).await?),
             Format::Text => text(&EventView::of(event)?, out),

@@ -46,6 +46,13 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<()
     let reader = tokio::task::spawn_blocking(move || Reader::open(directory)).await??;
     let findings = check(&reader, report.head).await?;
     super::print(&summary(&findings))?;
+    if findings.foreign > 0 {
+        super::print(&format!(
+            "{} of {} events are in streams that are not Holdfast's: they are whole, what they say was \
+             not looked at\n",
+            findings.foreign, findings.events
+        ))?;
+    }
     for offence in &findings.offences {
         let place = reader.locate(offence.position);
         let (segment, offset) = place.unwrap_or_else(|| ("?".into(), 0));

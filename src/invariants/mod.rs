@@ -28,6 +28,8 @@ use holdfast_domain::Timestamp;
 use holdfast_schemas::{AnyEvent, decode_any};
 use holdfast_store::{Position, RecordedEvent};
 
+use crate::foreign;
+
 /// How long what has begun may be under way before it counts as forgotten. P7.
 const UNDER_WAY: Duration = Duration::from_secs(60);
 /// How long after its deadline a hold may still stand open while the server is up. P7.
@@ -53,6 +55,8 @@ impl std::fmt::Display for Offence {
 pub struct Findings {
     /// Events that were read.
     pub events: u64,
+    /// Those of them that are not Holdfast's, in streams that it gives no name to: nothing is said of them.
+    pub foreign: u64,
     /// Everything that must never be.
     pub offences: Vec<Offence>,
     /// Reservations by where they stand.
@@ -129,6 +133,7 @@ impl End<'_> {
 pub struct Checker {
     report: Report,
     moments: Vec<Timestamp>,
+    foreign: u64,
     seats: seats::Seats,
     pools: pools::Pools,
     limits: limits::Limits,
@@ -162,6 +167,7 @@ impl Checker {
             Ok(AnyEvent::Payment(id, event)) => self.money.see(seen, id, &event, report),
             Ok(AnyEvent::Ticket(id, event)) => self.tickets.see(seen, id, &event),
             Ok(AnyEvent::Item(..) | AnyEvent::Notification(..) | AnyEvent::DeadLetter(..)) => {}
+            Err(_) if foreign::is_foreign(event) => self.foreign += 1,
             Err(error) => report.offence(event.position, error.to_string()),
         }
     }
@@ -174,9 +180,11 @@ impl Checker {
 
     /// What was found, judged at a moment at which the server is known to have been at work.
     pub fn finish_at(self, as_of: Timestamp) -> Findings {
-        let Self { mut report, moments, seats, pools, limits, holds, money, tickets } = self;
+        let Self { mut report, moments, foreign, seats, pools, limits, holds, money, tickets } =
+            self;
         let end = End { as_of, moments: &moments };
-        let mut findings = Findings { events: moments.len() as u64, ..Findings::default() };
+        let mut findings =
+            Findings { events: moments.len() as u64, foreign, ..Findings::default() };
         holds.finish(&end, &mut report, &mut findings);
         seats.finish(&end, &holds, &mut report, &mut findings);
         pools.finish(&end, &holds, &mut report);

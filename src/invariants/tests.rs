@@ -319,3 +319,22 @@ fn an_event_that_cannot_be_read_is_found() {
     log.see(format!("melon-{sku}"), &inventory::Event::Closed);
     assert!(log.found()[0].contains("no name that Holdfast gives"));
 }
+
+#[test]
+fn what_is_not_ours_is_counted_and_not_judged() {
+    let log = Log::new();
+    let mut checker = log.checker;
+    checker.see(&RecordedEvent {
+        position: Position(1),
+        stream: StreamId::new("bench-1"),
+        stream_version: 0,
+        id: uuid::Uuid::nil(),
+        kind: "bench.appended".into(),
+        schema_version: 1,
+        recorded_at_micros: START,
+        metadata: b"{}".to_vec().into(),
+        data: b"{}".to_vec().into(),
+    });
+    let found = checker.finish();
+    assert_eq!((found.foreign, found.events, found.offences), (1, 1, vec![]));
+}

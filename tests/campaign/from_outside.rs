@@ -66,10 +66,8 @@ async fn serve_and_kill() -> Served {
 async fn counts(house: &House, position: u64) -> Result<Value, String> {
     let query = "query($at: Position) { seatMap(id: \"hall\", minPosition: $at) { counts { free locked booked } } }";
     let answer = house.stranger().graphql(query, json!({ "at": position.to_string() })).await;
-    match &answer.body["data"]["seatMap"]["counts"] {
-        Value::Null => Err(answer.text),
-        counts => Ok(counts.clone()),
-    }
+    let counts = &answer.body["data"]["seatMap"]["counts"];
+    if counts.is_null() { Err(answer.text) } else { Ok(counts.clone()) }
 }
 
 /// All files, by their path below the directory.
@@ -160,9 +158,9 @@ async fn judge(served: &Served, seed: u64) -> String {
     for (name, old) in &all {
         let path = copy.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
-        match if *name == victim { bytes.as_ref() } else { Some(old) } {
-            Some(bytes) => std::fs::write(path, bytes).expect("written"),
-            None => {}
+        let now = if *name == victim { bytes.as_ref() } else { Some(old) };
+        if let Some(now) = now {
+            std::fs::write(path, now).expect("written");
         }
     }
     let context = format!("seed {seed}: {}: {how}", victim.display());

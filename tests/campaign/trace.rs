@@ -287,7 +287,7 @@ impl Reader {
     fn opened(&mut self, args: &[Arg], fd: i64, begin: usize, end: usize) {
         let (path, flags) = (args[1].path(), &args[2]);
         let directory = path.is_dir() || flags.flag("O_DIRECTORY");
-        if !self.ours(&path) && !(directory && self.root.starts_with(&path)) {
+        if !(self.ours(&path) || directory && self.root.starts_with(&path)) {
             self.open.remove(&fd);
             return;
         }

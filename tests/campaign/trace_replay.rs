@@ -43,9 +43,12 @@ fn record(name: &'static str, ground: &mut Ground, args: &[&str]) -> Recorded {
     let text = std::fs::read_to_string(&record).expect("strace writes ASCII");
     let mut trace = read(&text, &root, before, told_before);
     // What is told, and what strace itself keeps there, is not on the disk that is cut.
-    trace.steps.retain(|step| match &step.op {
-        Op::MakeDir { path } | Op::Create { path, .. } => path.starts_with(ground.data()),
-        _ => true,
+    trace.steps.retain(|step| {
+        if let Op::MakeDir { path } | Op::Create { path, .. } = &step.op {
+            path.starts_with(ground.data())
+        } else {
+            true
+        }
     });
     let tells = trace.steps.iter().filter(|step| matches!(step.op, Op::Tell { .. })).count();
     assert!(tells >= acks, "{name}: {tells} lines were written down, {acks} were read");

@@ -31,6 +31,7 @@ pub(crate) async fn judge_log(house: &House) -> Findings {
     let findings = checker.finish();
     let offences: Vec<String> = findings.offences.iter().map(ToString::to_string).collect();
     assert!(offences.is_empty(), "the log breaks invariants:\n{}", offences.join("\n"));
+    assert_eq!(findings.foreign, 0, "only the product has written here");
     findings
 }
 

@@ -250,7 +250,7 @@ async fn as_first<A: Recorded>(door: &Door, request: &Request, answer: A) -> Res
             position: done.position.0,
             at: door.engine.now(),
         };
-        side.keep_answer(id, kept).await;
+        side.keep_answer(id, kept);
     }
     Ok(answer)
 }

@@ -90,7 +90,7 @@ where
             position: done.position.0,
             at: door.engine.now(),
         };
-        door.engine.side().keep_answer(id, kept).await;
+        door.engine.side().keep_answer(id, kept);
     }
     let headers = etag.into_iter().map(|etag| ("etag".to_owned(), etag)).collect::<Vec<_>>();
     Ok(respond(said.status, body, &headers, done.position.0, done.replayed))

@@ -4,16 +4,23 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_store::Position;
+use holdfast_store::{Filter, Position};
 use uuid::Uuid;
 
+use super::fresh::{Fresh, Known};
+use super::note_key;
 use crate::Rejection;
+use crate::dispatch::House;
 use crate::side::{KeyRow, Side};
+
+/// How many events are read at once where a key may be bound.
+const BATCH: usize = 1_024;
 
 /// The keys that are bound: those that are written down, and those that are on their way there.
 pub(crate) struct Keys {
+    house: Arc<House>,
     side: Side,
-    fresh: Mutex<HashMap<Uuid, KeyRow>>,
+    fresh: Mutex<Fresh>,
     in_flight: Arc<Mutex<HashMap<Uuid, String>>>,
 }
 
@@ -31,8 +38,8 @@ impl Drop for InFlight {
 }
 
 impl Keys {
-    pub(super) fn new(side: Side) -> Self {
-        Self { side, fresh: Mutex::default(), in_flight: Arc::default() }
+    pub(super) fn new(house: Arc<House>, side: Side) -> Self {
+        Self { house, side, fresh: Mutex::default(), in_flight: Arc::default() }
     }
 
     /// Lets one request of a key in at a time.
@@ -52,8 +59,15 @@ impl Keys {
         command_id: Uuid,
         fingerprint: &str,
     ) -> Result<Option<KeyRow>, Rejection> {
-        let fresh = self.fresh().get(&command_id).cloned();
-        let (row, answered) = match fresh {
+        let known = self.fresh().find(command_id);
+        let known = match known {
+            Known::Bound(row) => Some(row),
+            Known::Perhaps(from, upto) if self.house.protections.evicted_keys => {
+                self.in_log(command_id, from, upto).await?
+            }
+            Known::Perhaps(..) | Known::Unknown => None,
+        };
+        let (row, answered) = match known {
             Some(row) => (Some(row), None),
             None => self.side.key(command_id).await.map_err(unavailable)?,
         };
@@ -78,16 +92,58 @@ impl Keys {
     pub(crate) fn note(&self, rows: &[KeyRow]) {
         let mut fresh = self.fresh();
         for row in rows {
-            fresh.insert(row.command_id, row.clone());
+            fresh.insert(row);
         }
     }
 
     /// Everything up to there is written down.
     pub(super) fn written(&self, position: Position) {
-        self.fresh().retain(|_, row| row.position > position);
+        self.fresh().written(position);
     }
 
-    fn fresh(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, KeyRow>> {
+    /// How many keys are bound in memory alone, as far as they are kept there.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.fresh().len()
+    }
+
+    /// What a key that may be bound there is bound by. Rare: only while the side file has taken nothing
+    /// for very long, for repeats of that time and one in many of the others.
+    async fn in_log(
+        &self,
+        command_id: Uuid,
+        from: Position,
+        upto: Position,
+    ) -> Result<Option<KeyRow>, Rejection> {
+        let mut next = from;
+        let mut rows = Vec::new();
+        while next <= upto {
+            let page = self.house.store.read_all(next, &Filter::All, BATCH).await;
+            let page = page.map_err(|error| Rejection::Unavailable(error.to_string()))?;
+            for event in &page.events {
+                note_key(event, &mut rows);
+            }
+            rows.retain(|row| row.command_id == command_id);
+            if page.next <= next {
+                break;
+            }
+            next = page.next;
+        }
+        Ok(rows.into_iter().next())
+    }
+
+    /// Keeps fewer rows whole.
+    #[cfg(test)]
+    pub(crate) fn keep(&self, rows: usize) {
+        self.fresh().keep(rows);
+    }
+
+    /// Whether some that are not written down are only in the log.
+    #[cfg(test)]
+    pub(crate) fn evicted_any(&self) -> bool {
+        self.fresh().evicted_any()
+    }
+
+    fn fresh(&self) -> std::sync::MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,8 +3,10 @@
 //! here.
 
 mod bells;
+mod fresh;
 mod keys;
 mod live;
+mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use holdfast_domain::process::Process;
 use holdfast_domain::{Decider, Timestamp};
 use holdfast_schemas::{DeadLetterEvent, Metadata, StoredEvent};
 use holdfast_store::{EventStore, Filter, Position, RecordedEvent, Subscription};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::dispatch::{Dispatch, House};
 use crate::engine::OpenLetters;
@@ -26,13 +28,6 @@ pub(crate) use live::LiveHolds;
 
 /// The name of the follower's checkpoint.
 const CONSUMER: &str = "keys";
-/// The checkpoint is written at the latest after so many positions without a key.
-const SPARSE: u64 = 4_096;
-/// How long is waited before keys are written down again: first, and at the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How many pages may wait to be written down.
-const QUEUE: usize = 64;
 
 /// What the follower keeps.
 pub(crate) struct Index {
@@ -42,18 +37,20 @@ pub(crate) struct Index {
     pub(crate) live: LiveHolds,
     pub(crate) bells: Bells,
     letters: Mutex<OpenLetters>,
+    queue: writer::Queue,
     position: watch::Sender<Position>,
 }
 
 impl Index {
     pub(crate) fn new(house: Arc<House>, side: Side) -> Self {
         Self {
+            keys: Keys::new(house.clone(), side.clone()),
             house,
-            keys: Keys::new(side.clone()),
             side,
             live: LiveHolds::default(),
             bells: Bells::default(),
             letters: Mutex::default(),
+            queue: writer::Queue::default(),
             position: watch::Sender::new(Position::ZERO),
         }
     }
@@ -107,27 +104,33 @@ impl Index {
         }
     }
 
-    /// Follows the log until it is stopped. Keys are written down beside it: a request that waits for
-    /// the follower does not wait for the side file.
+    /// Follows the log until it is stopped. Keys are written down beside it: neither the follower nor a
+    /// request that waits for it waits for the side file.
     pub(crate) async fn run(&self, stop: watch::Receiver<bool>) -> Result<(), IndexError> {
         let written = self.side.checkpoint(CONSUMER).await?;
-        let (queue, rows) = mpsc::channel(QUEUE);
+        self.keys.written(written);
+        let (following, follower) = oneshot::channel();
         let stopped = stop.clone();
-        tokio::try_join!(self.follow(written, queue, stop), self.write(written, rows, stopped))?;
+        let follow = async {
+            let followed = self.follow(written, stop).await;
+            drop(following);
+            followed
+        };
+        tokio::try_join!(follow, self.write(written, follower, stopped))?;
         Ok(())
     }
 
     async fn follow(
         &self,
         written: Position,
-        queue: mpsc::Sender<(Vec<KeyRow>, Position)>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), IndexError> {
         let since = self.house.now().minus(self.house.settings.absolute_cap * 2);
         let recent = first_since(&*self.house.store, since).await?;
         let from = written.next().min(recent);
         let mut log = Subscription::new(self.house.store.clone(), from, Filter::All);
-        self.position.send_replace(Position(from.0 - 1));
+        let mut at = Position(from.0 - 1);
+        self.position.send_replace(at);
         loop {
             let (events, upto) = tokio::select! {
                 page = self.house.next_page(CONSUMER, &mut log) => page?,
@@ -142,60 +145,11 @@ impl Index {
                 self.note_letter(event);
             }
             self.keys.note(&rows);
+            self.queue.offer(at, rows, upto);
+            at = upto;
             self.position.send_replace(upto);
             self.bells.ring(&events);
-            if queue.send((rows, upto)).await.is_err() {
-                // The writer has ended; it says why.
-                return Ok(());
-            }
         }
-    }
-
-    /// Goes on until they are written down, since the house can do without that for a while; false when
-    /// it is stopped meanwhile.
-    async fn save_keys(
-        &self,
-        rows: &[KeyRow],
-        upto: Position,
-        stop: &mut watch::Receiver<bool>,
-    ) -> bool {
-        let mut wait = FIRST_WAIT;
-        while let Err(error) = self.side.save_keys(CONSUMER, rows, upto).await {
-            tracing::error!(%error, "keys were not written down; trying again");
-            tokio::select! {
-                () = self.house.clock.sleep(wait) => {}
-                _ = stop.wait_for(|stop| *stop) => return false,
-            }
-            wait = (wait * 2).min(LONGEST_WAIT);
-        }
-        true
-    }
-
-    async fn write(
-        &self,
-        written: Position,
-        mut queue: mpsc::Receiver<(Vec<KeyRow>, Position)>,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<(), IndexError> {
-        let mut checkpoint = written;
-        let mut pages = Vec::with_capacity(QUEUE);
-        while queue.recv_many(&mut pages, QUEUE).await > 0 {
-            let mut upto = checkpoint;
-            let mut rows = Vec::new();
-            for (keys, position) in pages.drain(..) {
-                rows.extend(keys);
-                upto = upto.max(position);
-            }
-            if !rows.is_empty() || upto.0 > checkpoint.0 + SPARSE {
-                if !self.save_keys(&rows, upto, &mut stop).await {
-                    // What is not written down is read from the log again after the next start.
-                    return Ok(());
-                }
-                self.keys.written(upto);
-                checkpoint = upto;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -203,10 +157,10 @@ impl Index {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The log cannot be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Read(#[from] holdfast_store::ReadError),
     /// The side file cannot be written.
-    #[error(transparent)]
+    #[error("{0}")]
     Side(#[from] SideError),
 }
 

@@ -79,10 +79,10 @@ enum Work {
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
     /// The log cannot be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Read(#[from] holdfast_store::ReadError),
     /// The side file does not answer.
-    #[error(transparent)]
+    #[error("{0}")]
     Side(#[from] SideError),
 }
 
@@ -97,6 +97,7 @@ impl Worker {
             lanes: Mutex::default(),
             progress: Mutex::new(progress::Pending::new(
                 position,
+                rows.iter().map(|row| row.key.clone()).collect(),
                 open,
                 core.house.protections.checkpoint_after_asks,
             )),

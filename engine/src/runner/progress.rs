@@ -14,18 +14,27 @@ pub(super) struct Pending {
     unfinished: BTreeSet<Position>,
     written: Position,
     timers: HashMap<String, Option<TimerRow>>,
+    /// Timers that are in the file, or on their way there. One that goes without having come there
+    /// leaves nothing behind: while the file has no room, what waits for it is no more than what lives.
+    in_file: HashSet<String>,
     payments: HashMap<PaymentId, bool>,
     open: HashSet<PaymentId>,
     after_asks: bool,
 }
 
 impl Pending {
-    pub(super) fn new(position: Position, open: Vec<PaymentId>, after_asks: bool) -> Self {
+    pub(super) fn new(
+        position: Position,
+        in_file: HashSet<String>,
+        open: Vec<PaymentId>,
+        after_asks: bool,
+    ) -> Self {
         Self {
             looked: position,
             unfinished: BTreeSet::new(),
             written: position,
             timers: HashMap::new(),
+            in_file,
             payments: HashMap::new(),
             open: open.into_iter().collect(),
             after_asks,
@@ -59,7 +68,11 @@ impl Pending {
     }
 
     pub(super) fn timer(&mut self, key: String, row: Option<TimerRow>) {
-        self.timers.insert(key, row);
+        if row.is_none() && !self.in_file.contains(&key) {
+            self.timers.remove(&key);
+        } else {
+            self.timers.insert(key, row);
+        }
     }
 
     /// Whether a timer's row is about to change.
@@ -85,9 +98,19 @@ impl Pending {
             return None;
         }
         self.written = position;
+        let timers = std::mem::take(&mut self.timers);
+        let mut new_timers = HashSet::new();
+        for (key, row) in &timers {
+            if row.is_none() {
+                self.in_file.remove(key);
+            } else if self.in_file.insert(key.clone()) {
+                new_timers.insert(key.clone());
+            }
+        }
         Some(Progress {
             position,
-            timers: std::mem::take(&mut self.timers),
+            timers,
+            new_timers,
             payments: std::mem::take(&mut self.payments),
         })
     }
@@ -96,7 +119,16 @@ impl Pending {
     pub(super) fn put_back(&mut self, progress: Progress) {
         self.written = Position::ZERO;
         for (key, row) in progress.timers {
-            self.timers.entry(key).or_insert(row);
+            let is_new = progress.new_timers.contains(&key);
+            if is_new {
+                self.in_file.remove(&key);
+            } else {
+                self.in_file.insert(key.clone());
+            }
+            let newest = self.timers.remove(&key).unwrap_or(row);
+            if newest.is_some() || !is_new {
+                self.timers.insert(key, newest);
+            }
         }
         for (payment, open) in progress.payments {
             self.payments.entry(payment).or_insert(open);
@@ -110,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_checkpoint_never_passes_what_is_unfinished() {
-        let mut pending = Pending::new(Position(10), Vec::new(), true);
+        let mut pending = Pending::new(Position(10), HashSet::new(), Vec::new(), true);
         for position in 11..=14 {
             pending.begin(Position(position));
         }
@@ -122,5 +154,58 @@ mod tests {
         pending.finish(Position(13));
         pending.finish(Position(14));
         assert_eq!(pending.checkpoint(), Position(20));
+    }
+
+    fn row(key: &str) -> TimerRow {
+        TimerRow {
+            key: key.into(),
+            due: holdfast_domain::Timestamp::default(),
+            lane: String::new(),
+            event_id: uuid::Uuid::nil(),
+            ask: holdfast_domain::process::Ask::Steps(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn a_timer_that_never_came_to_the_file_leaves_nothing_behind() {
+        let in_file = HashSet::from(["old".to_owned()]);
+        let mut pending = Pending::new(Position(10), in_file, Vec::new(), true);
+        let set = |pending: &mut Pending, key: &str| pending.timer(key.into(), Some(row(key)));
+        let gone = |pending: &mut Pending, key: &str| pending.timer(key.into(), None);
+        // The file has no room: whatever is tried is put back.
+        for n in 0..100 {
+            let key = n.to_string();
+            set(&mut pending, &key);
+            let tried = pending.take().expect("something");
+            if n % 2 == 0 {
+                gone(&mut pending, &key);
+                pending.put_back(tried);
+            } else {
+                pending.put_back(tried);
+                gone(&mut pending, &key);
+            }
+        }
+        set(&mut pending, "young");
+        gone(&mut pending, "old");
+        let written = pending.take().expect("something").timers;
+        assert_eq!(written.len(), 2);
+        assert!(written["old"].is_none() && written["young"].is_some());
+        // It was written: now it has to be deleted there, and the other one is gone already.
+        gone(&mut pending, "young");
+        gone(&mut pending, "old");
+        let written = pending.take().expect("something").timers;
+        assert!(written.len() == 1 && written["young"].is_none());
+    }
+
+    #[test]
+    fn a_timer_that_is_deleted_while_its_deletion_fails_is_deleted_later() {
+        let in_file = HashSet::from(["old".to_owned()]);
+        let mut pending = Pending::new(Position(10), in_file, Vec::new(), true);
+        pending.timer("old".into(), None);
+        let tried = pending.take().expect("something");
+        pending.timer("old".into(), Some(row("old")));
+        pending.timer("old".into(), None);
+        pending.put_back(tried);
+        assert!(pending.take().expect("something").timers["old"].is_none());
     }
 }

@@ -1,20 +1,31 @@
 //! Answers and refusals: visible at once, written to the file behind the customer's back, in batches.
+//!
+//! Nobody waits for the file. While it takes nothing (a full disk) the batch is tried again and the next
+//! writes gather; what then finds no room in memory is counted and not kept. A repeat of such a request
+//! is answered from what its key has recorded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use holdfast_domain::Timestamp;
 use holdfast_store::Position;
 use sqlx::sqlite::SqlitePool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use super::troubles::Troubles;
 use super::{Side, SideError, blob, signed, unsigned};
 
-/// How many writes may wait; an answer then waits, a refusal is counted and let go.
+/// How many writes may wait; what comes then is counted and let go.
 const WAITING: usize = 8_192;
 /// How many writes go into one transaction.
 const BATCH: usize = 512;
+/// How long is waited before a batch is tried again: first, and at the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What health calls this.
+const ANSWERS: &str = "answers";
 /// After how many refusals the oldest are looked for.
 const TRIM_EVERY: u32 = 1_024;
 
@@ -65,22 +76,32 @@ pub(super) struct Behind {
     queue: mpsc::Sender<Write>,
     /// Answers that are on their way to the file.
     fresh: Arc<Mutex<HashMap<Uuid, Arc<StoredAnswer>>>>,
+    /// Whether the file takes nothing just now.
+    stuck: watch::Receiver<bool>,
     read: SqlitePool,
 }
 
 impl Behind {
-    pub(super) fn start(write: SqlitePool, read: SqlitePool) -> Arc<Self> {
+    pub(super) fn start(write: SqlitePool, read: SqlitePool, troubles: Arc<Troubles>) -> Arc<Self> {
         let (queue, waiting) = mpsc::channel(WAITING);
         let fresh = Arc::new(Mutex::new(HashMap::new()));
-        tokio::spawn(run(write, waiting, fresh.clone()));
-        Arc::new(Self { queue, fresh, read })
+        let (stuck, is_stuck) = watch::channel(false);
+        tokio::spawn(run(write, waiting, fresh.clone(), stuck, troubles));
+        Arc::new(Self { queue, fresh, stuck: is_stuck, read })
     }
 
     pub(super) async fn flush(&self) {
-        let (done, is_done) = oneshot::channel();
-        if self.queue.send(Write::Flush(done)).await.is_ok() {
-            // An error means that the writer has ended: then there is nothing to wait for.
-            let _ = is_done.await;
+        let mut stuck = self.stuck.clone();
+        let flushed = async {
+            let (done, is_done) = oneshot::channel();
+            if self.queue.send(Write::Flush(done)).await.is_ok() {
+                // An error means that the writer has ended: then there is nothing to wait for.
+                let _ = is_done.await;
+            }
+        };
+        tokio::select! {
+            () = flushed => {}
+            _ = stuck.wait_for(|stuck| *stuck) => {}
         }
     }
 }
@@ -106,15 +127,18 @@ impl Side {
         }
     }
 
-    /// Keeps what was answered; seen by [`Self::answer`] at once.
-    pub async fn keep_answer(&self, command_id: Uuid, answer: StoredAnswer) {
+    /// Keeps what was answered; seen by [`Self::answer`] at once. Never makes anybody wait.
+    pub fn keep_answer(&self, command_id: Uuid, answer: StoredAnswer) {
         let answer = Arc::new(answer);
         {
             let mut fresh = self.behind.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             fresh.insert(command_id, answer.clone());
         }
-        // An error means that the file is closed: the answer lives as long as the process then.
-        let _ = self.behind.queue.send(Write::Answer(command_id, answer)).await;
+        if self.behind.queue.try_send(Write::Answer(command_id, answer)).is_err() {
+            let mut fresh = self.behind.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+            fresh.remove(&command_id);
+            metrics::counter!("holdfast_answers_not_kept_total").increment(1);
+        }
     }
 
     /// Notes a refusal; never makes anybody wait.
@@ -168,12 +192,30 @@ async fn run(
     pool: SqlitePool,
     mut waiting: mpsc::Receiver<Write>,
     fresh: Arc<Mutex<HashMap<Uuid, Arc<StoredAnswer>>>>,
+    stuck: watch::Sender<bool>,
+    troubles: Arc<Troubles>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut untrimmed = 0;
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
-        if let Err(error) = write(&pool, &batch, &mut untrimmed).await {
-            tracing::error!(%error, count = batch.len(), "answers and refusals were not kept");
+        let mut wait = FIRST_WAIT;
+        loop {
+            let written = write(&pool, &batch, &mut untrimmed).await;
+            let passing = written.as_ref().err().is_some_and(SideError::is_passing);
+            // What stays wrong is not tried again, and is no trouble of the file.
+            let noted = if passing { &written } else { &Ok(()) };
+            troubles.note(ANSWERS, noted);
+            stuck.send_if_modified(|stuck| std::mem::replace(stuck, passing) != passing);
+            let Err(error) = written else { break };
+            tracing::error!(%error, count = batch.len(), passing, "answers and refusals were not kept");
+            if !passing || waiting.is_closed() {
+                let answers = batch.iter().filter(|write| matches!(write, Write::Answer(..)));
+                metrics::counter!("holdfast_answers_not_kept_total")
+                    .increment(answers.count() as u64);
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
         {
             let mut fresh = fresh.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! How far each follower of the log has come, and what it keeps with that: timers, payments that are
 //! not at rest, keys. One transaction each, so that they never tell different stories.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use holdfast_domain::process::Ask;
 use holdfast_domain::{PaymentId, Timestamp};
@@ -32,6 +32,8 @@ pub(crate) struct Progress {
     pub(crate) position: Position,
     /// Timers by name: set, or gone.
     pub(crate) timers: HashMap<String, Option<TimerRow>>,
+    /// Those of them that are not in the file yet.
+    pub(crate) new_timers: HashSet<String>,
     /// Payments: not at rest, or at rest.
     pub(crate) payments: HashMap<PaymentId, bool>,
 }
@@ -134,6 +136,12 @@ impl Side {
 
     /// Writes down how far a process has come, with its timers.
     pub(crate) async fn save(&self, process: &str, progress: &Progress) -> Result<(), SideError> {
+        let saved = self.try_save(process, progress).await;
+        self.troubles.note(process, &saved);
+        saved
+    }
+
+    async fn try_save(&self, process: &str, progress: &Progress) -> Result<(), SideError> {
         let mut transaction = self.write.begin().await?;
         for (key, timer) in &progress.timers {
             match timer {
@@ -177,6 +185,17 @@ impl Side {
 
     /// Writes down which keys are bound by what, and how far the follower has come.
     pub(crate) async fn save_keys(
+        &self,
+        consumer: &str,
+        keys: &[KeyRow],
+        position: Position,
+    ) -> Result<(), SideError> {
+        let saved = self.try_save_keys(consumer, keys, position).await;
+        self.troubles.note(consumer, &saved);
+        saved
+    }
+
+    async fn try_save_keys(
         &self,
         consumer: &str,
         keys: &[KeyRow],

@@ -14,6 +14,7 @@
 mod behind;
 mod consumers;
 mod methods;
+mod troubles;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -24,6 +25,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use troubles::Troubles;
 use uuid::Uuid;
 
 pub use behind::{RejectedCommand, StoredAnswer};
@@ -45,6 +47,21 @@ pub enum SideError {
     },
 }
 
+impl SideError {
+    /// Whether the same may go through later: no room, a lock, a disk that fails.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::Database(error)) => {
+                // SQLite's primary result codes: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+                let code = error.code().and_then(|code| code.parse::<i32>().ok());
+                code.is_some_and(|code| [5, 6, 10, 13, 14].contains(&(code & 0xff)))
+            }
+            Self::Sql(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
+            Self::Sql(_) | Self::Row { .. } => false,
+        }
+    }
+}
+
 /// The side file. Clones are the same file.
 #[derive(Clone)]
 pub struct Side {
@@ -52,6 +69,7 @@ pub struct Side {
     write: SqlitePool,
     read: SqlitePool,
     behind: Arc<behind::Behind>,
+    troubles: Arc<Troubles>,
 }
 
 impl Side {
@@ -77,8 +95,14 @@ impl Side {
     }
 
     fn over(write: SqlitePool, read: SqlitePool) -> Self {
-        let behind = behind::Behind::start(write.clone(), read.clone());
-        Self { write, read, behind }
+        let troubles = Arc::new(Troubles::default());
+        let behind = behind::Behind::start(write.clone(), read.clone(), troubles.clone());
+        Self { write, read, behind, troubles }
+    }
+
+    /// What could not be written and is tried again, and why: one sentence for each.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        self.troubles.told()
     }
 
     /// A secret that is made once and kept. Whoever comes first makes it, also from another process.
@@ -111,6 +135,14 @@ impl Side {
         Ok(found.map(|(value,)| value))
     }
 
+    /// The next long write finds no room. What comes after it does: SQLite forgets the limit with the
+    /// connection, which is made anew.
+    #[cfg(test)]
+    pub(crate) async fn fill_once(&self) {
+        let limit = sqlx::query("PRAGMA max_page_count = 1");
+        limit.execute(&self.write).await.expect("it is a pragma");
+    }
+
     /// Lets no key be written down any more, or lets them again.
     #[cfg(test)]
     pub(crate) async fn refuse_keys(&self, refuse: bool) {
@@ -122,12 +154,12 @@ impl Side {
         sqlx::query(sql).execute(&self.write).await.expect("it has that table");
     }
 
-    /// Ends when all that was written behind is in the file.
+    /// Ends when all that was written behind is in the file; at once while the file takes nothing.
     pub async fn flush(&self) {
         self.behind.flush().await;
     }
 
-    /// Ends when all that was written behind is in the file, and closes it.
+    /// Closes the file when all that was written behind is in it, or cannot be.
     pub async fn close(&self) {
         self.flush().await;
         self.read.close().await;

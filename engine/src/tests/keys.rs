@@ -112,6 +112,97 @@ async fn keys_that_cannot_be_written_down_are_written_later() {
     }
 }
 
+/// A full side file once made every booking wait a second: the keys' writer tried again, its queue filled
+/// up, and the follower of the log waited for it. Here time does not pass at all meanwhile. Fault 11, P5.
+#[tokio::test]
+async fn a_side_file_without_room_makes_nobody_wait_and_forgets_no_key() {
+    let world = World::new().await;
+    assert!(again_while_nothing_is_written(&world).await, "the first key is still bound");
+    let told = world.engine.health().side_troubles;
+    assert!(told.iter().any(|it| it.starts_with("keys: not written down")), "{told:?}");
+    let keys = &world.engine.core().index.keys;
+    assert!(keys.evicted_any());
+    let stranger = operator("receiveStock", "stranger");
+    let unbound = keys.bound(stranger.command_id(), &stranger.fingerprint).await;
+    assert_eq!(unbound, Ok(None));
+    let changed = Request { fingerprint: "other".into(), ..operator("receiveStock", "1") };
+    let reused = world.engine.receive_stock(&changed, sku(SHIRT), 1).await;
+    assert_eq!(reused, Err(Rejection::KeyReused));
+    // There is room again: what is still in memory and what is only in the log is written down.
+    world.side.refuse_keys(false).await;
+    while keys.evicted_any() || keys.unwritten() > 0 {
+        world.pass(secs(30)).await;
+    }
+    for n in 0..MANY {
+        let id = operator("receiveStock", &n.to_string()).command_id();
+        assert!(world.side.key(id).await.expect("readable").0.is_some(), "{n}");
+    }
+    assert_eq!(world.engine.health().side_troubles, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn twin_without_looking_into_the_log_an_evicted_key_takes_effect_again() {
+    let off = Protections { evicted_keys: false, ..Protections::default() };
+    let world = World::with(settings(), off).await;
+    assert!(!again_while_nothing_is_written(&world).await);
+}
+
+/// More commands than their stream remembers.
+const MANY: u64 = 1_200;
+
+/// Repeats the first of many requests while the side file takes no keys and few are kept in memory;
+/// whether it was known.
+async fn again_while_nothing_is_written(world: &World) -> bool {
+    world.shirts(5).await;
+    world.quiet().await;
+    world.engine.core().index.keys.keep(8);
+    world.side.refuse_keys(true).await;
+    for n in 0..MANY {
+        let request = operator("receiveStock", &n.to_string());
+        let done = world.engine.receive_stock(&request, sku(SHIRT), 1).await.expect("taken");
+        assert!(!done.replayed);
+    }
+    let head = world.engine.store().head();
+    let at_most = std::time::Duration::from_secs(60);
+    assert!(world.engine.core().index.seen(head, at_most).await, "the follower goes on");
+    let again = world.engine.receive_stock(&operator("receiveStock", "0"), sku(SHIRT), 1).await;
+    again.expect("known or taken").replayed
+}
+
+#[tokio::test]
+async fn answers_wait_for_room_in_the_side_file_and_nobody_waits_for_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let side = crate::side::Side::open(directory.path().join("side.sqlite")).await.expect("a file");
+    side.fill_once().await;
+    let id = operator("setSales", "k").command_id();
+    let kept = crate::side::StoredAnswer {
+        fingerprint: "f".into(),
+        status: 200,
+        body: "long".repeat(100_000),
+        headers: vec![],
+        position: 7,
+        at: holdfast_domain::Timestamp::default(),
+    };
+    side.keep_answer(id, kept.clone());
+    let told = loop {
+        match side.troubles().pop() {
+            Some(told) => break told,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert!(told.starts_with("answers: not written down, side.sqlite: "), "{told}");
+    // Neither a reader nor the end of the process waits for what cannot be written.
+    side.flush().await;
+    assert_eq!(side.rejected(None, None, 10).await, vec![]);
+    assert_eq!(side.answer(id).await, Some(kept.clone()));
+    while !side.troubles().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    side.flush().await;
+    assert!(side.fresh_answer(id).is_none(), "it is in the file");
+    assert_eq!(side.answer(id).await, Some(kept));
+}
+
 /// P5
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_identical_requests_record_one_event() {
@@ -216,7 +307,7 @@ async fn an_answer_that_was_kept_is_seen_at_once_and_binds_its_key() {
         position: 7,
         at: world.engine.now(),
     };
-    world.side.keep_answer(request.command_id(), kept.clone()).await;
+    world.side.keep_answer(request.command_id(), kept.clone());
     assert_eq!(world.side.answer(request.command_id()).await, Some(kept.clone()));
     world.side.flush().await;
     assert_eq!(world.side.answer(request.command_id()).await, Some(kept));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use holdfast_store::contract::batch;
-use holdfast_store::{EventStore, Expected};
+use holdfast_store::{Expected, ReadError};
 
 use super::world::World;
 
@@ -37,4 +37,24 @@ async fn followers_wait_for_a_disk_that_does_not_answer() {
     world.quiet().await;
     let lags: Vec<u64> = world.engine.health().consumers.iter().map(|c| c.lag).collect();
     assert!(lags.iter().all(|lag| *lag == 0), "{lags:?}");
+}
+
+/// The log's owner ends the process with another code for damage: it has to find it among the causes.
+#[tokio::test]
+async fn damage_is_among_the_causes_of_whoever_ends_for_it() {
+    let is_damage = |error: &(dyn std::error::Error + 'static)| {
+        let causes = std::iter::successors(Some(error), |cause| cause.source());
+        causes
+            .filter_map(|cause| cause.downcast_ref())
+            .any(|cause: &ReadError| matches!(cause, ReadError::Damaged { offset: 4_096, .. }))
+    };
+    let mut world = World::new().await;
+    world.shirts(3).await;
+    world.quiet().await;
+    world.store.damage();
+    world.log.append(vec![batch("misc-1", Expected::Any, 1)]).await.expect("an append");
+    let died = world.died().await;
+    assert!(is_damage(&died), "{died:?}");
+    let refused = crate::StartError::from(world.died().await);
+    assert!(is_damage(&refused), "{refused:?}");
 }

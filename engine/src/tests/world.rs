@@ -51,6 +51,8 @@ pub(super) struct Mortal {
     vague: AtomicBool,
     /// The log as a whole is not read while this is set.
     unreadable: AtomicBool,
+    /// The log as a whole is told to be damaged while this is set.
+    damaged: AtomicBool,
     /// How many appends are recorded while their answer is lost.
     lost_answers: AtomicI64,
     /// Appends of this kind of event are refused while it is set.
@@ -74,6 +76,7 @@ impl Mortal {
             full: AtomicBool::new(false),
             vague: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             lost_answers: AtomicI64::new(0),
             refused: watch::Sender::new(None),
             stalled: watch::Sender::new(None),
@@ -106,6 +109,11 @@ impl Mortal {
     /// From now on the disk does not answer those who read the whole log, or does so again.
     pub(super) fn unreadable(&self, unreadable: bool) {
         self.unreadable.store(unreadable, Ordering::SeqCst);
+    }
+
+    /// From now on whoever reads the whole log meets damage.
+    pub(super) fn damage(&self) {
+        self.damaged.store(true, Ordering::SeqCst);
     }
 
     /// The next appends are recorded, and their answers are lost on the way.
@@ -183,6 +191,14 @@ impl EventStore for Mortal {
         self.alive().await;
         if self.unreadable.load(Ordering::SeqCst) {
             return Err(ReadError::Io("the disk does not answer".into()));
+        }
+        if self.damaged.load(Ordering::SeqCst) {
+            return Err(ReadError::Damaged {
+                segment: "00000000000000000001.log".into(),
+                offset: 4_096,
+                position: from,
+                what: "a flipped bit".into(),
+            });
         }
         self.inner.read_all(from, filter, max).await
     }
@@ -265,6 +281,11 @@ impl World {
     /// The process dies and is started again; the log is as it is.
     pub(super) async fn restart(&mut self) {
         self.restart_on(Mortal::immortal(self.log.clone())).await;
+    }
+
+    /// Ends when a part of the engine has died.
+    pub(super) async fn died(&mut self) -> crate::Died {
+        self.running.as_mut().expect("it runs").failed().await
     }
 
     /// The process ends in good order.

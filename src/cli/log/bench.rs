@@ -64,16 +64,20 @@ pub(in crate::cli) struct BenchArgs {
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
-    match (Kind::Bytes { least: 1 }).read(text)? {
-        Value::Count(count) if count <= 4 << 20 => Ok(count),
-        _ => Err("must be at most 4MiB".into()),
+    let read = (Kind::Bytes { least: 1 }).read(text)?;
+    if let Value::Count(count @ ..=0x40_0000) = read {
+        Ok(count)
+    } else {
+        Err("must be at most 4MiB".into())
     }
 }
 
 fn segment_bytes(text: &str) -> Result<u64, String> {
-    match (Kind::Bytes { least: LEAST_SEGMENT_BYTES }).read(text)? {
-        Value::Count(count) if count <= MOST_SEGMENT_BYTES => Ok(count),
-        _ => Err("must be at most 1GiB".into()),
+    let read = (Kind::Bytes { least: LEAST_SEGMENT_BYTES }).read(text)?;
+    if let Value::Count(count @ ..=MOST_SEGMENT_BYTES) = read {
+        Ok(count)
+    } else {
+        Err("must be at most 1GiB".into())
     }
 }
 
