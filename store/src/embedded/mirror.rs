@@ -51,7 +51,7 @@ impl Mirror {
         let at = slot_at(&segment.header, self.next) + SLOT_HEADER_LEN as u64;
         match segment.file.write_at(frame, at) {
             Err(e) if e.kind() == io::ErrorKind::StorageFull => Err(WriteError::Full),
-            written => written.map_err(|e| self.failed(segment, e)),
+            written => written.map_err(|e| self.failed("write", segment, e)),
         }
     }
 
@@ -63,12 +63,12 @@ impl Mirror {
     ) -> Result<(), WriteError> {
         let at = slot_at(&segment.header, self.next);
         // The frame is in the segment by now: that there is no room comes too late for "full".
-        segment.file.write_at(&header.encode(), at).map_err(|e| self.failed(segment, e))
+        segment.file.write_at(&header.encode(), at).map_err(|e| self.failed("name", segment, e))
     }
 
-    fn failed(&self, segment: &Segment, error: io::Error) -> WriteError {
+    fn failed(&self, what: &str, segment: &Segment, error: io::Error) -> WriteError {
         let (slot, name) = (self.next, segment.name());
-        WriteError::Failed(format!("cannot write to slot {slot} of {name}: {error}"))
+        WriteError::Failed(format!("cannot {what} the copy in slot {slot} of {name}: {error}"))
     }
 
     /// The copy is durable: the next one goes into the other slot.
