@@ -216,8 +216,9 @@ async fn damage_behind_a_seal_ends_every_command_with_three() {
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_that_a_request_meets_is_told_never_served_and_ends_with_three() {
     let house = House::start(&[]).await;
-    publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 2, seats: 5 }).await;
-    assert!(house.auditor().events("").await.len() > 1);
+    for id in ["hall", "more"] {
+        publish_hall(&house.admin(), Hall { id, sku: None, rows: 2, seats: 5 }).await;
+    }
     // What a run has written it may still know by heart.
     let mut house = house.again().await;
     damage(&house.data(), 2);
