@@ -253,13 +253,19 @@ pub(crate) fn walk_unless(
         {
             return Ok(stop);
         }
+        let before = place.clone();
         let segment = match next_segment(disk, access, place)? {
             Ok(segment) => segment,
             Err(stop) => return Ok(stop),
         };
-        match known(&segment)? {
-            Some(end) => place.skip_to(&end),
-            None => visit(Met::Segment(&segment))?,
+        match known(&segment) {
+            Ok(Some(end)) => place.skip_to(&end),
+            Ok(None) => visit(Met::Segment(&segment))?,
+            // Nobody was shown this segment: whoever walks on later has to meet it again.
+            Err(error) => {
+                *place = before;
+                return Err(error);
+            }
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn finder(twin: Twin) -> Finder {
         Twin::HeadBeforeIndex
         | Twin::MirrorOneSlot
         | Twin::RefusalBeforeDurable
+        | Twin::ReaderEndNotJudged
         | Twin::CutBeforeKeptAside
         | Twin::BackupOfUnsynced
         | Twin::BackupSealedTooSoon
