@@ -36,6 +36,18 @@ pub struct Damage {
     pub what: String,
 }
 
+impl Damage {
+    /// What a read has told, if that was damage.
+    pub(crate) fn told_by(error: &ReadError) -> Option<Self> {
+        match error.clone() {
+            ReadError::Damaged { segment, offset, position, what } => {
+                Some(Self { segment, offset, position, what })
+            }
+            ReadError::Io(_) | ReadError::Closed => None,
+        }
+    }
+}
+
 impl From<Damage> for ReadError {
     fn from(damage: Damage) -> Self {
         let Damage { segment, offset, position, what } = damage;

@@ -64,6 +64,9 @@ pub struct VerifyReport {
     /// The frame behind the head is torn, damaged or missing in its segment (segment, offset), but
     /// whole in the mirrored tail: opening the log writes it back.
     pub mirrored: Option<(String, u64)>,
+    /// Indexes that do not say what their segment says, and why. No damage: an index is derived, is
+    /// made anew where it is found wrong, and may be deleted.
+    pub wrong_indexes: Vec<(String, String)>,
     /// The first thing that is not what was written. Nothing behind it was looked at.
     pub offence: Option<Damage>,
 }
@@ -152,6 +155,7 @@ pub(crate) fn survey(
         frames: counts.frames,
         events: counts.events,
         bytes: counts.bytes,
+        wrong_indexes: counts.wrong_indexes,
         ..VerifyReport::default()
     };
     let mut behind = bytes_total;
