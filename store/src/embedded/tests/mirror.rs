@@ -224,7 +224,8 @@ fn proofs_that_are_missing_damaged_or_old_are_made_anew() {
     (0..5).for_each(|_| tell_one(&mut story, &store));
     drop(store);
     let slots = slots_at(&disk);
-    let spoils: [&dyn Fn(&SimDisk, u64); 4] = [
+    type Spoil<'a> = &'a dyn Fn(&SimDisk, u64);
+    let spoils: [Spoil<'_>; 4] = [
         &|disk, at| disk.scribble(&name, at, &[0; 512]),
         &|disk, at| disk.scribble(&name, at + 80, b"!!!"),
         &|disk, at| disk.scribble(&name, at + 3, b"?"),

@@ -96,7 +96,7 @@ impl<'a> World<'a> {
                 Ok(())
             }),
             prepare_in_background: false,
-            lab: Lab { least_segment_bytes: 4096, twins, ..Lab::default() },
+            lab: Lab { least_segment_bytes: 4096, twins },
             ..Options::default()
         };
         Self {
