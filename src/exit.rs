@@ -11,7 +11,7 @@
 use std::process::ExitCode;
 
 use holdfast_store::ReadError;
-use holdfast_store::embedded::OpenError;
+use holdfast_store::embedded::{OpenError, Stopped};
 
 use crate::config::Problems;
 
@@ -27,6 +27,18 @@ pub enum Ending {
     /// The store took a write whose outcome is unknown, and takes no more.
     #[error("the store is stopped: {0}; start again to find out what was recorded")]
     Poisoned(String),
+}
+
+impl From<Stopped> for Ending {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Failed(why) => Self::Poisoned(why),
+            Stopped::Damaged(damage) => Self::Damaged(format!(
+                "the log is damaged: {damage}; starting again does not help: run `holdfast verify`, \
+                 then `holdfast repair --dry-run`, or restore a backup"
+            )),
+        }
+    }
 }
 
 /// The exit code of an error: the first cause in the chain that has one decides.
@@ -89,6 +101,7 @@ mod tests {
     use holdfast_engine::{Died, IndexError, RunnerError, StartError};
     use holdfast_projections::{ProjectError, RebuildError};
     use holdfast_store::Position;
+    use holdfast_store::embedded::Damage;
 
     #[test]
     fn no_cause_is_told_twice() {
@@ -122,6 +135,25 @@ mod tests {
             let told = told(&error);
             assert_eq!(told.matches("offset 4096, position 1").count(), 1, "{told}");
         }
+    }
+
+    /// Damage does not go away by starting again, and was said to.
+    #[test]
+    fn a_store_that_stopped_says_what_to_do() {
+        let damage = Damage {
+            segment: "0000000001.seg".into(),
+            offset: 4_096,
+            position: Position(1),
+            what: "a flipped bit".into(),
+        };
+        let damaged = Ending::from(Stopped::Damaged(damage)).to_string();
+        assert!(
+            damaged.contains("offset 4096") && damaged.contains("holdfast repair"),
+            "{damaged}"
+        );
+        assert!(!damaged.contains("start again"), "{damaged}");
+        let failed = Ending::from(Stopped::Failed("cannot sync".into())).to_string();
+        assert!(failed.contains("start again"), "{failed}");
     }
 
     #[test]

@@ -59,8 +59,7 @@ struct Store {
 impl Store {
     /// Why it takes no appends any more before the next start.
     fn stopped(&self) -> Option<Ending> {
-        let reason = self.embedded.as_ref()?.stopped()?;
-        Some(Ending::Poisoned(reason))
+        self.embedded.as_ref()?.stopped().map(Ending::from)
     }
 
     /// Whoever fails because the store has stopped may have been told so in words only: the store's own
@@ -258,7 +257,7 @@ async fn watch_store(
     loop {
         if let Some(reason) = embedded.as_ref().and_then(|embedded| embedded.stopped()) {
             // Whoever waited has been answered "outcome unknown"; the answers may leave.
-            return Err(Ending::Poisoned(reason).into());
+            return Err(Ending::from(reason).into());
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}

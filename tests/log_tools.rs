@@ -178,8 +178,11 @@ async fn a_log_of_somebody_else_s_events_is_read_as_it_is() {
         }
     }
     damage(data, 11);
-    let told = holdfast(data, &["verify"]);
-    assert_eq!(told.status.code(), Some(3), "{}", err(&told));
+    for command in ["verify", "replay"] {
+        let told = holdfast(data, &[command]);
+        assert_eq!(told.status.code(), Some(3), "{command}: {}", err(&told));
+        assert!(err(&told).contains("position 11"), "{command}: {}", err(&told));
+    }
 }
 
 /// Opening reads only the log's end, so damage before it is met by whoever reads there first. A server

@@ -102,6 +102,12 @@ fn told(report: &VerifyReport) -> String {
              the mirrored tail; the next start writes it back\n"
         ));
     }
+    for (index, why) in &report.wrong_indexes {
+        text.push_str(&format!(
+            "index {index} is wrong: it will be rebuilt when the log is opened, or that part of it read \
+             ({why}); it may be deleted\n"
+        ));
+    }
     text
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use holdfast_domain::Timestamp;
-use holdfast_store::embedded::{Counting, LogStat, SegmentStat, stat};
+use holdfast_store::embedded::{CopyStat, Counting, IndexStat, LogStat, SegmentStat, stat};
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::{Value, json};
 
@@ -54,8 +54,8 @@ fn table(log: &LogStat, by: Option<By>) -> String {
     line("head", HumanCount(events).to_string());
     line(
         "streams",
-        match &log.counted {
-            Some(counted) => HumanCount(counted.streams).to_string(),
+        match streams(log) {
+            Some(streams) => HumanCount(streams).to_string(),
             None => "not counted (--by category counts them, and reads everything)".into(),
         },
     );
@@ -67,6 +67,8 @@ fn table(log: &LogStat, by: Option<By>) -> String {
     line("used", format!("{}, {per_event} bytes an event", BinaryBytes(log.used_bytes)));
     line("files", BinaryBytes(log.file_bytes).to_string());
     line("free on disk", log.free_bytes.map_or("unknown".into(), |it| BinaryBytes(it).to_string()));
+    let [first, second] = log.tail.slots.map(copy);
+    line("mirrored tail", format!("slots: {first}, {second}; mark: {}", copy(log.tail.mark)));
     for (name, len) in &log.torn {
         line("kept aside", format!("{name}, {len} bytes of a write that never ended"));
     }
@@ -82,6 +84,29 @@ fn table(log: &LogStat, by: Option<By>) -> String {
         counted_by(counts, events, &mut text);
     }
     text
+}
+
+/// Counted, or by the indexes.
+fn streams(log: &LogStat) -> Option<u64> {
+    log.counted.as_ref().map(|counted| counted.streams).or(log.streams)
+}
+
+fn copy(copy: CopyStat) -> &'static str {
+    match copy {
+        CopyStat::None => "none",
+        CopyStat::Broken => "broken",
+        CopyStat::Agrees => "agrees",
+        CopyStat::Ahead => "ahead",
+        CopyStat::Differs => "differs",
+    }
+}
+
+fn index(segment: &SegmentStat) -> Option<&'static str> {
+    segment.index.map(|index| match index {
+        IndexStat::Good => "good",
+        IndexStat::Missing => "missing",
+        IndexStat::Rebuilt(_) => "will be rebuilt",
+    })
 }
 
 fn segments(log: &LogStat, text: &mut String) {
@@ -112,8 +137,12 @@ fn segments(log: &LogStat, text: &mut String) {
     }
 }
 
-fn state(segment: &SegmentStat) -> &'static str {
-    if segment.sealed { "sealed" } else { "open" }
+fn state(segment: &SegmentStat) -> String {
+    let state = match index(segment) {
+        Some(index) => format!("sealed, index {index}"),
+        None => "open".to_owned(),
+    };
+    format!("{state}, format {}", segment.version)
 }
 
 fn counted_by(counts: &BTreeMap<String, u64>, events: u64, text: &mut String) {
@@ -140,6 +169,7 @@ fn as_json(log: &LogStat) -> String {
                 "frames": one.frames, "used_bytes": one.used_bytes,
                 "file_bytes": one.file_bytes, "sealed": one.sealed,
                 "created_at_micros": one.created_at_micros,
+                "version": one.version, "index": index(one),
             })
         })
         .collect();
@@ -152,9 +182,9 @@ fn as_json(log: &LogStat) -> String {
         "first_recorded_micros": log.first_recorded_micros,
         "last_recorded_micros": log.last_recorded_micros,
         "segments": segments, "prepared": log.prepared, "torn": torn, "cut": log.cut,
+        "streams": streams(log), "slots": log.tail.slots.map(copy), "mark": copy(log.tail.mark),
     });
     if let Some(counted) = &log.counted {
-        object["streams"] = counted.streams.into();
         object["by_category"] = json!(counted.by_category);
         object["by_kind"] = json!(counted.by_kind);
     }

@@ -76,8 +76,11 @@ pub use recovery::{Recovery, Torn};
 pub use repair::{CutPlan, Lost, LostStream, RepairError, Repaired, repair, repair_on};
 pub use restore::Restored;
 pub use scan::Damage;
-pub use stat::{Counted, Counting, LogStat, SegmentStat, stat, stat_on};
+pub use stat::{
+    CopyStat, Counted, Counting, IndexStat, LogStat, SegmentStat, TailStat, stat, stat_on,
+};
 pub use verify::{VerifyOptions, VerifyProgress, VerifyReport, verify, verify_on, verify_with};
+pub use view::Stopped;
 
 use crate::{
     AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError, RecordedEvent,
@@ -177,8 +180,8 @@ impl Embedded {
     }
 
     /// Why nothing will be appended any more before the log is opened again: a write or a sync has
-    /// failed. None while all is well, and while the disk is merely full.
-    pub fn stopped(&self) -> Option<String> {
+    /// failed, or damage was met. None while all is well, and while the disk is merely full.
+    pub fn stopped(&self) -> Option<Stopped> {
         match self.view.trouble()? {
             Trouble::Full | Trouble::NoRoom { .. } => None,
             Trouble::Stopped(reason) => Some(reason),
@@ -283,6 +286,6 @@ fn trouble(view: &View) -> Option<String> {
         Trouble::Full | Trouble::NoRoom { .. } => {
             Some("the disk is full: free some space, appends go on by themselves".into())
         }
-        Trouble::Stopped(reason) => Some(reason),
+        Trouble::Stopped(reason) => Some(reason.to_string()),
     }
 }

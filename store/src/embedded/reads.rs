@@ -10,9 +10,9 @@ use super::format::segment_name;
 use super::frame::{Frame, Kinds};
 use super::index::{Extent, FrameAt, name_hash};
 use super::live::Plan;
-use super::scan::Segment;
+use super::scan::{Damage, Segment};
 use super::twins::Twin;
-use super::view::View;
+use super::view::{Stopped, View};
 use crate::{Direction, Filter, Page, Position, ReadError, RecordedEvent, StreamId};
 
 /// How many bytes of frames one page of the whole log looks at, at most (one frame always goes).
@@ -371,8 +371,8 @@ impl View {
                 Err(gone) => Err(ReadError::Io(gone.to_string())),
             }
         };
-        if let Err(error @ ReadError::Damaged { .. }) = &answer {
-            self.stop(error.to_string());
+        if let Some(damage) = answer.as_ref().err().and_then(Damage::told_by) {
+            self.stop(Stopped::Damaged(damage));
         }
         answer
     }

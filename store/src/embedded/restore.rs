@@ -123,12 +123,7 @@ fn contradiction(
     };
     let segment = segment_name(proof.segment);
     if (proof.segment, proof.offset) < (number, offset) {
-        let stands = match disk.open(&segment, Access::Read) {
-            Ok(file) => read_up_to(&*file, proof.offset, proof.frame_len as usize)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(e) => return Err(e),
-        };
-        return Ok((!proof.is_of_bytes(&stands)).then(|| Damage {
+        return Ok((!stands(disk, proof)?).then(|| Damage {
             segment,
             offset: proof.offset,
             position,
@@ -148,6 +143,17 @@ fn contradiction(
             proof.offset
         ),
     }))
+}
+
+/// Whether the frame of a slot or of the mark stands at its place in the segments. It is not checked
+/// beyond that.
+pub(crate) fn stands(disk: &dyn Disk, proof: &SlotHeader) -> io::Result<bool> {
+    let bytes = match disk.open(&segment_name(proof.segment), Access::Read) {
+        Ok(file) => read_up_to(&*file, proof.offset, proof.frame_len as usize)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(e),
+    };
+    Ok(proof.is_of_bytes(&bytes))
 }
 
 /// Reads slots and mark, before anything is changed.

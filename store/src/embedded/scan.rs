@@ -36,6 +36,18 @@ pub struct Damage {
     pub what: String,
 }
 
+impl Damage {
+    /// What a read has told, if that was damage.
+    pub(crate) fn told_by(error: &ReadError) -> Option<Self> {
+        match error.clone() {
+            ReadError::Damaged { segment, offset, position, what } => {
+                Some(Self { segment, offset, position, what })
+            }
+            ReadError::Io(_) | ReadError::Closed => None,
+        }
+    }
+}
+
 impl From<Damage> for ReadError {
     fn from(damage: Damage) -> Self {
         let Damage { segment, offset, position, what } = damage;
@@ -253,13 +265,19 @@ pub(crate) fn walk_unless(
         {
             return Ok(stop);
         }
+        let before = place.clone();
         let segment = match next_segment(disk, access, place)? {
             Ok(segment) => segment,
             Err(stop) => return Ok(stop),
         };
-        match known(&segment)? {
-            Some(end) => place.skip_to(&end),
-            None => visit(Met::Segment(&segment))?,
+        match known(&segment) {
+            Ok(Some(end)) => place.skip_to(&end),
+            Ok(None) => visit(Met::Segment(&segment))?,
+            // Nobody was shown this segment: whoever walks on later has to meet it again.
+            Err(error) => {
+                *place = before;
+                return Err(error);
+            }
         }
     }
 }

@@ -9,9 +9,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::disk::{Access, Disk, RealDisk};
+use super::files::Files;
 use super::format::{BadHeader, HEADER_LEN, SEAL_LEN, segment_name};
+use super::index::{Index, NotOurs};
 use super::inspect::{find_seal, first_recorded, open_segment, segment_numbers};
+use super::restore::stands;
 use super::scan::{Met, Place, walk_segment};
+use super::slot::{Proofs, Slot, SlotHeader};
 use super::twins::Twins;
 use super::{LOG_DIR, OpenError};
 use crate::Position;
@@ -53,6 +57,10 @@ pub struct LogStat {
     pub torn: Vec<(String, u64)>,
     /// What `repair --cut` has kept aside: directories in the log's.
     pub cut: Vec<String>,
+    /// How many streams there are, by the indexes of the sealed segments; `None` where one has none.
+    pub streams: Option<u64>,
+    /// What slots and mark say of the last frames.
+    pub tail: TailStat,
     /// What was counted by reading everything.
     pub counted: Option<Counted>,
 }
@@ -76,6 +84,46 @@ pub struct SegmentStat {
     pub sealed: bool,
     /// When it was begun: microseconds since 1970-01-01 UTC.
     pub created_at_micros: i64,
+    /// The format version that it is written in.
+    pub version: u32,
+    /// Its index, when it is sealed.
+    pub index: Option<IndexStat>,
+}
+
+/// The index of a sealed segment, by its header; `verify` looks at all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexStat {
+    /// It is there, and of this segment.
+    Good,
+    /// There is none: it is made when the log is opened, or soon after the segment was sealed.
+    Missing,
+    /// It is not used, for this reason, and made anew when the log is opened.
+    Rebuilt(&'static str),
+}
+
+/// What stands beside the last frames to prove them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailStat {
+    /// The two slots at the end of the last segment.
+    pub slots: [CopyStat; 2],
+    /// The mark of what was acknowledged.
+    pub mark: CopyStat,
+}
+
+/// What a slot or the mark says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyStat {
+    /// Nothing: it is blank, or not there.
+    #[default]
+    None,
+    /// It is not whole.
+    Broken,
+    /// Its frame stands at its place in the segments.
+    Agrees,
+    /// Its frame belongs behind the last whole one: opening writes it back, or tells what was lost.
+    Ahead,
+    /// Another frame stands at its place.
+    Differs,
 }
 
 /// What takes reading everything.
@@ -103,12 +151,17 @@ pub fn stat_on(disk: &Arc<dyn Disk>, counting: Counting) -> Result<LogStat, Open
     };
     let mut stat = LogStat { free_bytes: disk.free_bytes().ok(), ..LogStat::default() };
     let mut counter = Counter::default();
+    // Before the segments: what is said here stands there by then, also beside a writer.
+    let proofs = Proofs::read(&**disk)?;
+    let files = Files::new(Arc::clone(disk));
+    stat.streams = Some(0);
     for number in segment_numbers(&listed) {
-        segment(&**disk, number, counting, &mut counter, &mut stat)?;
+        segment(&files, number, counting, &mut counter, &mut stat)?;
     }
     if stat.segments.is_empty() {
         return Err(OpenError::NoLog);
     }
+    stat.tail = tail(&**disk, &proofs, &stat)?;
     aside(&**disk, listed, &mut stat)?;
     stat.counted = (counting == Counting::Everything).then(|| counter.counted());
     Ok(stat)
@@ -116,13 +169,13 @@ pub fn stat_on(disk: &Arc<dyn Disk>, counting: Counting) -> Result<LogStat, Open
 
 /// Adds one segment: by its seal, or where it has none by walking it.
 fn segment(
-    disk: &dyn Disk,
+    files: &Files,
     number: u64,
     counting: Counting,
     counter: &mut Counter,
     stat: &mut LogStat,
 ) -> Result<(), OpenError> {
-    let name = segment_name(number);
+    let (disk, name) = (&**files.disk(), segment_name(number));
     let segment = match open_segment(disk, number, Access::Read)? {
         Ok(segment) => segment,
         Err(BadHeader::Newer(found)) => {
@@ -150,6 +203,8 @@ fn segment(
         file_bytes: segment.file.len_bytes()?,
         sealed: seal.is_some(),
         created_at_micros: header.created_at_micros,
+        version: header.version,
+        index: None,
     };
     if let Some(seal) = &seal {
         one.events = seal.chain.next - header.first_position;
@@ -157,10 +212,22 @@ fn segment(
         one.used_bytes = seal.seal_at + SEAL_LEN as u64;
         stat.last_recorded_micros = Some(seal.chain.recorded_at_micros);
         stat.head = Position(seal.chain.next - 1);
+        // Nothing is read through it, so its name in the cache does not matter.
+        let (index, new_streams) = match Index::open(files, &segment, 0, Twins::default())? {
+            Ok((index, _)) => (IndexStat::Good, Some(u64::from(index.facts.new_streams))),
+            Err(NotOurs::Missing) => (IndexStat::Missing, None),
+            Err(NotOurs::Unusable(why)) => (IndexStat::Rebuilt(why), None),
+        };
+        one.index = Some(index);
+        stat.streams = stat.streams.zip(new_streams).map(|(all, new)| all + new);
     }
+    let mut new_streams = 0;
     if seal.is_none() || counting == Counting::Everything {
         let mut place = Place::at(&segment);
         walk_segment(&mut place, Twins::default(), &mut |met| {
+            if let Met::Frame(_, _, frame) = &met {
+                new_streams += frame.entries.iter().filter(|entry| entry.version == 0).count();
+            }
             counter.see(met, counting);
             Ok(())
         })?;
@@ -171,11 +238,43 @@ fn segment(
         }
         stat.head = Position(place.chain.next - 1);
     }
+    if seal.is_none() {
+        stat.streams = stat.streams.map(|all| all + new_streams as u64);
+    }
     stat.frames += one.frames;
     stat.used_bytes += one.used_bytes;
     stat.file_bytes += one.file_bytes;
     stat.segments.push(one);
     Ok(())
+}
+
+/// Compares slots and mark with the segments.
+fn tail(disk: &dyn Disk, proofs: &Proofs, stat: &LogStat) -> Result<TailStat, OpenError> {
+    // Segments are numbered from 1, and looked at in order.
+    let end = (stat.segments.len() as u64, stat.segments.last().map_or(0, |one| one.used_bytes));
+    let said = |proof: &SlotHeader| -> Result<CopyStat, OpenError> {
+        Ok(if proof.store_id != stat.store_id {
+            CopyStat::Differs
+        } else if (proof.segment, proof.offset) >= end {
+            CopyStat::Ahead
+        } else if stands(disk, proof)? {
+            CopyStat::Agrees
+        } else {
+            CopyStat::Differs
+        })
+    };
+    let slot = |slot: &Slot| match slot {
+        Slot::Blank => Ok(CopyStat::None),
+        Slot::Broken => Ok(CopyStat::Broken),
+        Slot::Mark(header) => said(header),
+        Slot::Whole(mirrored) => said(&mirrored.header),
+    };
+    let mark = match &proofs.mark {
+        Some(mark) => said(mark)?,
+        None if proofs.was_marked => CopyStat::Broken,
+        None => CopyStat::None,
+    };
+    Ok(TailStat { slots: [slot(&proofs.slots[0])?, slot(&proofs.slots[1])?], mark })
 }
 
 /// What stands beside the segments.

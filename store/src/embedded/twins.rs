@@ -82,6 +82,8 @@ twins! {
     HeadBeforeIndex,
     /// An append is refused on account of what is not yet durable.
     RefusalBeforeDurable,
+    /// A reader beside the writer takes whatever stops it for the end of the log.
+    ReaderEndNotJudged,
 }
 
 /// Which protections are missing.

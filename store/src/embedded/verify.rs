@@ -64,6 +64,9 @@ pub struct VerifyReport {
     /// The frame behind the head is torn, damaged or missing in its segment (segment, offset), but
     /// whole in the mirrored tail: opening the log writes it back.
     pub mirrored: Option<(String, u64)>,
+    /// Indexes that do not say what their segment says, and why. No damage: an index is derived, is
+    /// made anew where it is found wrong, and may be deleted.
+    pub wrong_indexes: Vec<(String, String)>,
     /// The first thing that is not what was written. Nothing behind it was looked at.
     pub offence: Option<Damage>,
 }
@@ -152,6 +155,7 @@ pub(crate) fn survey(
         frames: counts.frames,
         events: counts.events,
         bytes: counts.bytes,
+        wrong_indexes: counts.wrong_indexes,
         ..VerifyReport::default()
     };
     let mut behind = bytes_total;
@@ -192,14 +196,11 @@ pub(crate) fn survey(
         }
     };
     let mut head = place.chain.next - 1;
-    match (found, judge_mirror(&**disk, &proofs, &place)?) {
-        (found, Verdict::Restores(MirroredFrame { header, .. })) if found.is_at(&place) => {
-            report.mirrored = Some((segment_name(header.segment), header.offset));
-        }
-        (End::Clean | End::Torn(_), Verdict::Refuses(damage)) => report.offence = Some(damage),
-        (End::Clean, _) => report.offence = check_names(&listed, &place).err(),
-        (End::Torn(segment), _) => report.torn = Some((segment, place.offset)),
-        (End::Damaged(damage), _) => {
+    match conclude(&**disk, found, &proofs, &listed, &place)? {
+        Conclusion::Whole => {}
+        Conclusion::Torn(segment) => report.torn = Some((segment, place.offset)),
+        Conclusion::Mirrored(segment, offset) => report.mirrored = Some((segment, offset)),
+        Conclusion::Damaged(damage) => {
             // A frame that is whole, but not what should stand there, is behind the head.
             head = head.min(damage.position.0 - 1);
             report.offence = Some(damage);
@@ -251,6 +252,39 @@ pub(crate) fn judge(disk: &dyn Disk, place: &Place, stop: &Stop) -> Result<End, 
         Tail::Clean => End::Clean,
         Tail::Torn(_) => End::Torn(segment.name()),
         Tail::Damaged(what) => End::Damaged(segment.damage(place.offset, place.chain.next, what)),
+    })
+}
+
+/// What a log is that was walked to its end.
+pub(crate) enum Conclusion {
+    Whole,
+    /// A write that never ended stands behind the last whole frame, in this segment.
+    Torn(String),
+    /// Of the frame that comes next only its copy is whole (segment, offset).
+    Mirrored(String, u64),
+    Damaged(Damage),
+}
+
+/// Judges a whole log by what stands at its end, by slots and mark, and by its names. `proofs` and
+/// `listed` were taken before the walk.
+pub(crate) fn conclude(
+    disk: &dyn Disk,
+    end: End,
+    proofs: &Proofs,
+    listed: &[String],
+    place: &Place,
+) -> std::io::Result<Conclusion> {
+    Ok(match (end, judge_mirror(disk, proofs, place)?) {
+        (end, Verdict::Restores(MirroredFrame { header, .. })) if end.is_at(place) => {
+            Conclusion::Mirrored(segment_name(header.segment), header.offset)
+        }
+        (End::Clean | End::Torn(_), Verdict::Refuses(damage)) => Conclusion::Damaged(damage),
+        (End::Clean, _) => match check_names(listed, place) {
+            Ok(()) => Conclusion::Whole,
+            Err(damage) => Conclusion::Damaged(damage),
+        },
+        (End::Torn(segment), _) => Conclusion::Torn(segment),
+        (End::Damaged(damage), _) => Conclusion::Damaged(damage),
     })
 }
 

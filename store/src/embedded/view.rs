@@ -16,7 +16,7 @@ use super::chunks::Chunks;
 use super::frame::Frame;
 use super::index::name_hash;
 use super::live::Live;
-use super::scan::{SealedEnd, Segment};
+use super::scan::{Damage, SealedEnd, Segment};
 use crate::{ReadError, StreamId};
 
 /// Of how many streams whose last event stands in a sealed segment the version is kept at hand.
@@ -50,7 +50,20 @@ pub(crate) enum Trouble {
         bytes: u64,
     },
     /// Nothing is appended any more.
-    Stopped(String),
+    Stopped(Stopped),
+}
+
+/// Why nothing is appended any more before the log is opened again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// A write or a sync has failed, or the store was closed. Opening the log again finds out what was
+    /// recorded.
+    #[error("{0}")]
+    Failed(String),
+    /// The log is not what was written. Opening it again does not help: verify and repair it, or
+    /// restore a backup.
+    #[error("damaged: {0}")]
+    Damaged(Damage),
 }
 
 /// The durable log, as readers see it.
@@ -160,7 +173,7 @@ impl View {
                     drop(freed);
                 }
                 Ok(None) => return,
-                Err(OpenError::Damaged(damage)) => return self.stop(damage.to_string()),
+                Err(OpenError::Damaged(damage)) => return self.stop(Stopped::Damaged(damage)),
                 // The segment stays in memory until the next try.
                 Err(error) => {
                     return tracing::warn!(number, %error, "a segment is not indexed yet");
@@ -271,25 +284,25 @@ impl View {
     }
 
     /// Takes no more appends since something went wrong; the first reason stays.
-    pub(crate) fn stop(&self, reason: String) {
-        if self.take_no_more(&reason) {
-            tracing::error!(reason, "the store takes no more appends");
+    pub(crate) fn stop(&self, reason: Stopped) {
+        if self.take_no_more(reason.clone()) {
+            tracing::error!(%reason, "the store takes no more appends");
         }
     }
 
     /// Takes no more appends since it is wanted so.
     pub(crate) fn close(&self) {
-        if self.take_no_more("it was closed") {
+        if self.take_no_more(Stopped::Failed("it was closed".to_owned())) {
             tracing::debug!("the store is closed");
         }
     }
 
     /// Whether it took appends until now.
-    fn take_no_more(&self, reason: &str) -> bool {
+    fn take_no_more(&self, reason: Stopped) -> bool {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let first = !matches!(*trouble, Some(Trouble::Stopped(_)));
         if first {
-            *trouble = Some(Trouble::Stopped(reason.to_owned()));
+            *trouble = Some(Trouble::Stopped(reason));
         }
         first
     }

@@ -17,9 +17,10 @@ use super::group::{Answer, Answered, Group, Waiting};
 use super::indexer::Indexer;
 use super::log::{Log, WriteError};
 use super::queue::{Consumer, Producers};
+use super::scan::Damage;
 use super::sync::{oneshot, watch};
 use super::twins::{Twin, Twins};
-use super::view::{Trouble, View};
+use super::view::{Stopped, Trouble, View};
 use crate::{AppendError, Appended, Position, ReadError};
 
 /// What the writer is asked.
@@ -106,7 +107,9 @@ impl Writer {
         if group.frame.is_empty()
             && let Some(Trouble::Stopped(reason)) = self.view.trouble()
         {
-            waiting.answer.give(Err(AppendError::Stopped(reason)), Some(waiting.append));
+            waiting
+                .answer
+                .give(Err(AppendError::Stopped(reason.to_string())), Some(waiting.append));
             return None;
         }
         if let Err((refusal, hinges_on_group)) = self.judge(group, &mut waiting.append) {
@@ -160,12 +163,12 @@ impl Writer {
 
     /// What a stream holds cannot be read, so nobody can say whether the append is right.
     fn unread(&self, error: &ReadError) -> AppendError {
-        match error {
-            ReadError::Damaged { .. } => {
-                self.view.stop(error.to_string());
+        match Damage::told_by(error) {
+            Some(damage) => {
+                self.view.stop(Stopped::Damaged(damage));
                 stopped(&self.view)
             }
-            ReadError::Io(_) | ReadError::Closed => AppendError::Stopped(format!(
+            None => AppendError::Stopped(format!(
                 "the stream's version cannot be read ({error}); nothing was recorded, try again"
             )),
         }
@@ -190,7 +193,7 @@ impl Writer {
                 Err(AppendError::Full)
             }
             Err(WriteError::Failed(reason)) => {
-                self.view.stop(reason);
+                self.view.stop(Stopped::Failed(reason));
                 Err(stopped(&self.view))
             }
         }
@@ -272,7 +275,7 @@ impl Writer {
                 (AppendError::Full, AppendError::Full)
             }
             WriteError::Failed(reason) => {
-                self.view.stop(reason.clone());
+                self.view.stop(Stopped::Failed(reason.clone()));
                 (AppendError::Unknown(reason), stopped(&self.view))
             }
         };
@@ -305,7 +308,7 @@ pub(crate) async fn append(
 
 pub(crate) fn stopped(view: &View) -> AppendError {
     match view.trouble() {
-        Some(Trouble::Stopped(reason)) => AppendError::Stopped(reason),
+        Some(Trouble::Stopped(reason)) => AppendError::Stopped(reason.to_string()),
         Some(Trouble::Full | Trouble::NoRoom { .. }) | None => {
             AppendError::Stopped("it is closed".to_owned())
         }

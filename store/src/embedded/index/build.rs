@@ -66,8 +66,9 @@ pub(crate) fn build(
     Ok(end.map(|end| collected.finish(segment, end)))
 }
 
+/// What is written down of a segment while it is walked.
 #[derive(Default)]
-struct Collected {
+pub(super) struct Collected {
     frames: Vec<FrameAt>,
     /// As they stand in the log, each with its stream.
     events: Vec<(u32, EventAt)>,
@@ -82,7 +83,12 @@ struct Stream {
 }
 
 impl Collected {
-    fn add(&mut self, segment: &Segment, offset: u64, frame: &Frame) -> Result<(), Damage> {
+    pub(super) fn add(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+        frame: &Frame,
+    ) -> Result<(), Damage> {
         let header = &segment.header;
         self.frames.push(FrameAt {
             first: frame.first,
@@ -122,7 +128,7 @@ impl Collected {
         Ok(())
     }
 
-    fn finish(mut self, segment: &Segment, end: SealedEnd) -> Built {
+    pub(super) fn finish(mut self, segment: &Segment, end: SealedEnd) -> Built {
         self.by_name = HashMap::new();
         // Where each stream's events begin when the streams stand in the order of their names.
         let mut order: Vec<u32> = (0..self.streams.len() as u32).collect();

@@ -14,11 +14,13 @@
 
 mod bloom;
 mod build;
+mod check;
 mod file;
 mod pages;
 
 pub(crate) use bloom::{Seen, name_hash};
 pub(crate) use build::{Built, build};
+pub(crate) use check::Check;
 pub(crate) use file::{Extent, Index, NotOurs};
 pub(crate) use pages::{Broken, Pages, Source};
 

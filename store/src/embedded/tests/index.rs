@@ -6,7 +6,7 @@ use super::super::format::{HEADER_LEN, segment_name};
 use super::super::index::{PAGE_LEN, index_name};
 use super::super::sim::{Faults, Leaves, SimDisk};
 use super::super::twins::{Twin, Twins};
-use super::super::{Embedded, Options, Progress, Reader};
+use super::super::{Embedded, Options, Progress, Reader, Stopped};
 use super::{Story, open, run, seeds, tiny};
 use crate::contract::{batch, event, everything};
 use crate::{
@@ -279,7 +279,8 @@ fn an_event_that_is_read_alone_and_not_checked_is_served_changed() {
     let error = told.unwrap_err();
     let ReadError::Damaged { segment, offset, position, .. } = &error else { panic!("{error}") };
     assert_eq!((segment.as_str(), *offset, position.0), (name.as_str(), 4096, 1));
-    assert!(stopped.unwrap().contains("damaged"));
+    let Some(Stopped::Damaged(damage)) = stopped else { panic!("{stopped:?}") };
+    assert_eq!((damage.segment.as_str(), damage.offset), (name.as_str(), 4096));
 }
 
 /// The power goes off at every step of a story with many rolls; what is left of the indexes is right

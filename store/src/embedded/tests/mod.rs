@@ -14,6 +14,7 @@ mod queue;
 mod reader;
 mod repair;
 mod shuttled;
+mod stat;
 mod swarm;
 mod sweeps;
 mod trouble;

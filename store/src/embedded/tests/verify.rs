@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::format::{HEADER_LEN, SegmentHeader, segment_name};
+use super::super::format::{HEADER_LEN, SegmentHeader, put, segment_name, u32_at};
+use super::super::index::{PAGE_LEN, index_name};
 use super::super::sim::SimDisk;
 use super::super::{Disk, Embedded, OpenError, VerifyOptions, VerifyReport, verify_with};
 use super::{Story, open, run, tiny};
@@ -70,6 +71,48 @@ fn a_whole_log_is_counted_alike_by_one_and_by_many() {
     assert!(report.segments > 5 && report.offence.is_none(), "{report:?}");
     let store = open(&disk, tiny(SEGMENT));
     assert_eq!((report.streams, report.events), (store.info().streams, store.info().head.0));
+}
+
+/// Fault 22: an index that does not say what its segment says is told, and is no damage. The last is one
+/// whose every checksum is right.
+#[test]
+fn an_index_that_is_wrong_is_told_and_is_no_damage() {
+    let disk = log(30);
+    let name = index_name(2);
+    let whole = disk.contents(&name).unwrap();
+    assert_eq!(alike(&disk, "whole").wrong_indexes, []);
+    let wrong = |bytes: &[u8]| {
+        let changed = copy(&disk);
+        changed.put(&name, bytes.to_vec());
+        let report = agreed(&changed, "a wrong index");
+        let [(index, why)] = &report.wrong_indexes[..] else { panic!("{report:?}") };
+        assert_eq!(index, &name);
+        why.clone()
+    };
+    for at in (0..whole.len()).step_by(97) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        let (why, page) = (wrong(&bytes), at / PAGE_LEN);
+        let said = if page == 0 { "header" } else { &*format!("checksum of its page {page}") };
+        assert!(why.contains(said), "{at}: {why}");
+    }
+    assert!(wrong(&whole[..whole.len() - PAGE_LEN]).contains("bytes"));
+    assert!(wrong(&disk.contents(&index_name(3)).unwrap()).contains("another segment"));
+    assert!(wrong(b"").contains("header"));
+
+    // The offset of an event; its page stands behind the header and the frames.
+    let (page, mut bytes) = (u32_at(&whole, 84), whole.clone());
+    let from = page as usize * PAGE_LEN;
+    bytes[from + 4] ^= 1;
+    let seed = u32_at(&whole, PAGE_LEN - 4);
+    let hash = crc32c::crc32c_append(seed, &page.to_le_bytes());
+    let hash = crc32c::crc32c_append(hash, &bytes[from..from + PAGE_LEN - 4]);
+    put(&mut bytes, from + PAGE_LEN - 4, &hash.to_le_bytes());
+    assert_eq!(wrong(&bytes), format!("its page {page} is not what the segment says"));
+
+    let without = copy(&disk);
+    without.lose(&name);
+    assert_eq!(agreed(&without, "no index").wrong_indexes, []);
 }
 
 /// The first offence in the order of the log is told, also when a later one is found sooner.

@@ -20,8 +20,9 @@ use std::time::Duration;
 use super::super::OpenError;
 use super::super::disk::{Access, Disk};
 use super::super::format::SegmentHeader;
+use super::super::index::{Check, index_name};
 use super::super::inspect::open_segment;
-use super::super::scan::{Met, Place, next_segment, walk_segment};
+use super::super::scan::{Met, Place, next_segment, read_seal, walk_segment};
 use super::super::twins::Twins;
 use super::streams::{Names, NextVersions, Spans};
 
@@ -31,12 +32,14 @@ const TELL: Duration = Duration::from_millis(100);
 const AHEAD: usize = 2;
 
 /// What was counted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     pub(super) segments: u64,
     pub(super) frames: u64,
     pub(super) events: u64,
     pub(super) bytes: u64,
+    /// Indexes that do not say what their segment says, and why.
+    pub(super) wrong_indexes: Vec<(String, String)>,
 }
 
 /// How far the workers are, all together.
@@ -163,10 +166,14 @@ fn alone(
     let mut place = Place::at(&segment);
     let (mut counts, mut spans) = (Counts { segments: 1, ..Counts::default() }, Spans::default());
     let (mut first_recorded, mut told) = (None, 0);
+    let mut check = Check::begin(disk, &segment);
     let walked = walk_segment(&mut place, Twins::default(), &mut |met| {
         let Met::Frame(segment, offset, frame) = met else { return Ok(()) };
         if !spans.see(names, &frame) || stop.load(Ordering::Relaxed) {
             return Err(segment.damage(offset, frame.first, "it is looked at again"));
+        }
+        if let Some(check) = &mut check {
+            check.add(segment, offset, &frame)?;
         }
         first_recorded.get_or_insert(frame.recorded_at_micros);
         counts.frames += 1;
@@ -181,6 +188,11 @@ fn alone(
     // Without any frame it is the seal that has to be later than what stands before.
     if place.sealed {
         first_recorded.get_or_insert(place.chain.recorded_at_micros);
+        if let Some(check) = check {
+            let seal = read_seal(&segment, place.last_frame?).ok()??;
+            let why = check.end(&segment, seal);
+            counts.wrong_indexes.extend(why.map(|why| (index_name(number), why)));
+        }
     }
     meter.bytes.fetch_add(header.segment_bytes.saturating_sub(told), Ordering::Relaxed);
     Some(Walked { header, place, first_recorded, counts, spans })
@@ -217,6 +229,7 @@ impl Merge<'_> {
         self.counts.frames += walked.counts.frames;
         self.counts.events += walked.counts.events;
         self.counts.bytes += walked.counts.bytes;
+        self.counts.wrong_indexes.extend(walked.counts.wrong_indexes);
         self.place.sealed
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn finder(twin: Twin) -> Finder {
         | Twin::MirrorOneSlot
         | Twin::CopyBehindFrame
         | Twin::RefusalBeforeDurable
+        | Twin::ReaderEndNotJudged
         | Twin::CutBeforeKeptAside
         | Twin::BackupOfUnsynced
         | Twin::BackupSealedTooSoon
