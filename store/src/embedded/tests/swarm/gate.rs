@@ -28,8 +28,8 @@ pub(super) fn finder(twin: Twin) -> Finder {
         Twin::NoPreviousHash | Twin::PositionNotChecked | Twin::EventChecksumIgnored => {
             Finder::Swarm(10_000)
         }
-        Twin::LeavingsNotCleaned
-        | Twin::RewrittenUnchecked
+        Twin::LeavingsNotCleaned => Finder::Swarm(20_000),
+        Twin::RewrittenUnchecked
         | Twin::SyncRetried
         | Twin::ZerosNotSynced
         | Twin::SealNotSynced
