@@ -237,6 +237,7 @@ async fn a_failed_sync_is_told_as_unknown_and_ends_with_three() {
     let settings = [("LOG__SEGMENT_BYTES", "1MiB")];
     let tracer = [
         "strace",
+        "-D",
         "-f",
         "-qq",
         "-o",

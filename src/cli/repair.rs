@@ -24,7 +24,7 @@ pub(super) struct RepairArgs {
     #[arg(long)]
     cut: bool,
     /// Do not ask; needed where there is no terminal to ask on
-    #[arg(long, requires = "cut")]
+    #[arg(long, requires = "cut", conflicts_with = "dry_run")]
     yes: bool,
 }
 

@@ -11,6 +11,7 @@ use holdfast::synthetic::{Findings, Told, judge};
 use holdfast_store::embedded::{Embedded, OpenError, Options, Reader};
 use tempfile::TempDir;
 
+use crate::Clock;
 use crate::support::binary;
 
 /// No run may hang for longer.
@@ -198,6 +199,7 @@ impl Drop for Run {
 
 #[test]
 fn the_bench_is_its_own_judge_and_writes_only_where_nothing_else_is() {
+    let _clock = Clock::start();
     let mut ground = Ground::new();
     let (ended, acks) = ground.run(&[], &["--appends", "20", "--producers", "3", "--events", "2"]);
     assert!(ended.success() && acks == 20, "{ended}");

@@ -13,7 +13,8 @@ use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::strace::say_loudly;
+use crate::Clock;
+use crate::strace::say;
 use crate::support::*;
 
 /// A small file system, gone with its holder.
@@ -29,7 +30,7 @@ impl Small {
             .output()
             .is_ok_and(|output| output.status.success());
         if !mounted {
-            say_loudly("NOT JUDGED: full disks under a server: mounting is not allowed here");
+            say("\n*** NOT JUDGED: full disks under a server: mounting is not allowed here ***");
             return None;
         }
         Some(Self(at))
@@ -105,6 +106,7 @@ async fn all_is_there(house: &House, positions: &[u64]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_without_room_refuses_and_goes_on_by_itself_when_there_is_room() {
+    let _clock = Clock::start();
     let elsewhere = TempDir::with_prefix("holdfast-full-").expect("a directory");
     let Some(disk) = Small::mount(elsewhere.path().join("disk"), 12) else { return };
     let store = format!("embedded:{}", disk.path().display());
@@ -143,6 +145,7 @@ async fn a_log_without_room_refuses_and_goes_on_by_itself_when_there_is_room() {
 /// every booking with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn read_models_without_room_lag_and_catch_up() {
+    let _clock = Clock::start();
     let directory = Arc::new(TempDir::with_prefix("holdfast-test-").expect("a directory"));
     let Some(disk) = Small::mount(directory.path().join("data"), 6) else { return };
     let store = format!("embedded:{}", directory.path().join("log").display());
@@ -178,6 +181,7 @@ async fn read_models_without_room_lag_and_catch_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_without_room_comes_to_itself() {
+    let _clock = Clock::start();
     let directory = Arc::new(TempDir::with_prefix("holdfast-test-").expect("a directory"));
     let Some(disk) = Small::mount(directory.path().join("data"), 12) else { return };
     let house = House::try_in(directory.clone(), &SETTINGS).await.expect("it starts");

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::Clock;
 use crate::bench::{count, in_lanes};
 use crate::support::*;
 
@@ -221,6 +222,7 @@ async fn judge(served: &Served, seed: u64) -> String {
 
 #[test]
 fn whatever_is_done_to_the_files_is_told_or_does_no_harm() {
+    let _clock = Clock::start();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let served = runtime.block_on(serve_and_kill());
     let seed = seed();
@@ -235,6 +237,7 @@ fn whatever_is_done_to_the_files_is_told_or_does_no_harm() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_is_refused_within_a_second() {
+    let _clock = Clock::start();
     let house = House::start(&[]).await;
     for args in [&["serve"][..], &["log", "bench"]] {
         let began = Instant::now();

@@ -12,6 +12,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
+use crate::Clock;
 use crate::bench::{Ground, count, in_lanes};
 use crate::strace::{hits, injecting, may_trace};
 
@@ -60,6 +61,10 @@ const FAULTS: [Fault; 18] = [
     Fault { call: "pread64", how: "error=EIO", then: Then::Ends, until: 4 },
 ];
 
+/// A frame whose copy cannot be named stands in its segment by then, where readers see it, so it is
+/// too late for "refused". It takes a disk that has room for a copy and not for the 64 bytes before it.
+const NAMING: &str = "cannot name the copy";
+
 /// A segment and a half.
 const ARGS: [&str; 8] =
     ["--producers", "4", "--appends", "180", "--event-bytes", "8000", "--full-wait", "20"];
@@ -102,10 +107,17 @@ fn strike(ground: &mut Ground, fault: &Fault, on: On, when: &str) -> bool {
         ground.errors()
     );
     let (code, killed) = (ended.code(), ended.signal() == Some(9) || ended.code() == Some(137));
-    // A call that failed on a segment itself; what is being prepared may fail and be made again.
-    let on_segment = hits.iter().any(|hit| hit.contains(".seg>"));
-    let not_hit = hits.is_empty() && fault.then != Then::Killed;
-    match if not_hit { Then::GoesOn } else { fault.then } {
+    // A call that failed on a segment itself; what is being prepared may fail and be made again, and
+    // so may an index, which says so.
+    let not_indexed = ground.errors().contains("a segment is not indexed yet");
+    let on_segment = hits.iter().any(|hit| hit.contains(".seg>")) && !not_indexed;
+    let then = match fault.then {
+        Then::Killed => Then::Killed,
+        _ if hits.is_empty() => Then::GoesOn,
+        Then::Waits if ground.errors().contains(NAMING) => Then::Ends,
+        then => then,
+    };
+    match then {
         Then::Killed => assert!(killed || (code == Some(0) && acks == APPENDS), "{context}"),
         Then::GoesOn => assert_eq!((code, acks), (Some(0), APPENDS), "{context}"),
         Then::Ends if code == Some(0) => {
@@ -171,6 +183,7 @@ fn recovers(ground: &Ground, fault: &Fault, k: u64) {
 
 #[test]
 fn whatever_call_fails_nothing_acknowledged_is_lost_and_every_failure_is_told() {
+    let _clock = Clock::start();
     if !may_trace("failing system calls under the bench") {
         return;
     }

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::Clock;
 use crate::bench::{Ground, count, in_lanes};
 use crate::support::seed;
 
@@ -58,6 +59,7 @@ fn kill_again_and_again(seed: u64, cycles: u64) -> usize {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_at_any_moment() {
+    let _clock = Clock::start();
     let cycles = count("HOLDFAST_KILLS", 100);
     let seed = seed();
     let grounds: Vec<(u64, u64)> = (0..cycles.div_ceil(CYCLES_EACH))

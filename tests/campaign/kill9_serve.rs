@@ -13,6 +13,7 @@ use rand::{Rng as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::Clock;
 use crate::bench::count;
 use crate::support::*;
 
@@ -80,6 +81,7 @@ async fn buy(person: Person, told: Arc<Told>, offset: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_that_is_cut_off_comes_to_rest_after_a_restart() {
+    let _clock = Clock::start();
     let settings = [
         ("HOLDS__HOLD_TTL", "3s"),
         ("HOLDS__PAYMENT_EXTENSION", "2s"),
@@ -162,6 +164,7 @@ async fn a_storm_that_is_cut_off_comes_to_rest_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_stop_ends_with_zero_and_loses_nothing() {
+    let _clock = Clock::start();
     let mut house = House::start(&[]).await;
     publish_hall(&house.admin(), Hall { id: "hall", sku: None, rows: 20, seats: 20 }).await;
     let told = Arc::new(Told::default());

@@ -15,16 +15,16 @@ pub(crate) fn may_trace(what_is_skipped: &str) -> bool {
         tried.is_ok_and(|output| output.status.success())
     });
     if !may {
-        say_loudly(&format!(
-            "NOT JUDGED: {what_is_skipped}: strace is not installed or may not trace here"
+        say(&format!(
+            "\n*** NOT JUDGED: {what_is_skipped}: strace is not installed or may not trace here ***"
         ));
     }
     may
 }
 
 /// Past the test runner, which keeps what a passing test prints to itself.
-pub(crate) fn say_loudly(what: &str) {
-    let _ = writeln!(std::io::stderr(), "\n*** {what} ***");
+pub(crate) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// `strace` with injections, which only count and hit calls on `paths` (all, when none are given).

@@ -12,6 +12,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
+use crate::Clock;
 use crate::bench::{Ground, count, in_lanes, judge_recovered};
 use crate::states::{State, draw};
 use crate::strace::may_trace;
@@ -143,6 +144,7 @@ fn recovering(seed: u64) -> Recorded {
 
 #[test]
 fn every_disk_that_a_power_cut_leaves_holds_what_was_acknowledged() {
+    let _clock = Clock::start();
     if !may_trace("power cuts, rebuilt from system calls") {
         return;
     }
@@ -178,6 +180,7 @@ fn without(mut recorded: Recorded, step: impl Fn(&Step) -> bool) -> String {
 
 #[test]
 fn a_log_that_did_not_sync_its_frames_is_found_out() {
+    let _clock = Clock::start();
     if !may_trace("whether missing syncs are found out") {
         return;
     }
@@ -191,6 +194,7 @@ fn a_log_that_did_not_sync_its_frames_is_found_out() {
 
 #[test]
 fn a_log_that_did_not_sync_its_directory_is_found_out() {
+    let _clock = Clock::start();
     if !may_trace("whether missing syncs of directories are found out") {
         return;
     }

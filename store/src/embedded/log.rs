@@ -1,7 +1,7 @@
 //! The end of the log that is written: one frame after the other, each durable before the next.
 //!
 //! ```text
-//!   write frame ──► write its copy ──► sync ──► mark ──► (caller publishes and answers)
+//!   write copy ──► write frame ──► name the copy ──► sync ──► mark ──► (caller publishes and answers)
 //!   segment full: seal ──sync──► header of the next, prepared segment ──sync──► go on there
 //! ```
 //!
@@ -119,20 +119,28 @@ impl Log {
         let header_alone = !fits(&self.segment().header, frame.bytes.len());
         let too_soon = header_alone && self.twins.on(Twin::MarkBeforeData);
         let behind_sync = header_alone || self.twins.on(Twin::MirrorNotAwaited);
+        let copy_last = behind_sync || self.twins.on(Twin::CopyBehindFrame);
         if too_soon {
-            self.mirror.write(self.segment(), &copy, &frame.bytes)?;
+            self.mirror.write_header(self.segment(), &copy)?;
             self.sync()?;
+        }
+        if mirrored && !copy_last {
+            self.mirror.write_copy(self.segment(), &frame.bytes)?;
         }
         self.put(&frame.bytes)?;
         if mirrored && !behind_sync {
-            self.mirror.write(self.segment(), &copy, &frame.bytes)?;
+            if copy_last {
+                self.mirror.write_copy(self.segment(), &frame.bytes)?;
+            }
+            self.mirror.write_header(self.segment(), &copy)?;
         }
         let unsynced = self.twins.on(Twin::AckBeforeSync);
         if !unsynced {
             self.sync()?;
         }
         if mirrored && behind_sync && !too_soon {
-            self.mirror.write(self.segment(), &copy, &frame.bytes)?;
+            self.mirror.write_copy(self.segment(), &frame.bytes)?;
+            self.mirror.write_header(self.segment(), &copy)?;
             if !unsynced && !self.twins.on(Twin::MirrorNotAwaited) {
                 self.sync()?;
             }

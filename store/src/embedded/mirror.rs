@@ -3,13 +3,20 @@
 //! tells, and gives back (`restore`).
 //!
 //! ```text
-//!   write frame ─► write slot ─► sync ─► answer                     it goes into a slot
+//!   write copy ─► write frame ─► write the slot's header ─► sync ─► answer     it goes into a slot
 //!   write frame ─► sync ─► write the slot's header ─► sync ─► answer      it is too long for one
 //! ```
+//!
+//! The copy goes first, so that a disk without room is met before there is a frame: then nothing was
+//! recorded, and whoever waits can be told so. A whole frame cannot be taken back, readers beside the
+//! writer may have shown it. The header goes behind it: what a slot names, the segment has. By then
+//! there is room for it, as it lies in the page into which the copy was just written.
 //!
 //! Only commits are mirrored. A seal or a header page carries nothing that anybody was answered for:
 //! the events before it are durable without it, and none stand behind it yet. Once something does,
 //! the chain proves it.
+
+use std::io;
 
 use super::log::WriteError;
 use super::scan::Segment;
@@ -35,24 +42,33 @@ impl Mirror {
         self.next = 0;
     }
 
-    /// Writes the copy of a frame, or of its header alone where it does not fit. The caller syncs, and
-    /// then says [`Mirror::done`].
-    pub(crate) fn write(
+    /// Writes the copy of a frame, where it fits. Without its header it is none yet: that of an older
+    /// copy, which still stands before it, names other checksums.
+    pub(crate) fn write_copy(&self, segment: &Segment, frame: &[u8]) -> Result<(), WriteError> {
+        if !fits(&segment.header, frame.len()) {
+            return Ok(());
+        }
+        let at = slot_at(&segment.header, self.next) + SLOT_HEADER_LEN as u64;
+        match segment.file.write_at(frame, at) {
+            Err(e) if e.kind() == io::ErrorKind::StorageFull => Err(WriteError::Full),
+            written => written.map_err(|e| self.failed("write", segment, e)),
+        }
+    }
+
+    /// Writes the slot's header. The caller syncs, and then says [`Mirror::done`].
+    pub(crate) fn write_header(
         &self,
         segment: &Segment,
         header: &SlotHeader,
-        frame: &[u8],
     ) -> Result<(), WriteError> {
         let at = slot_at(&segment.header, self.next);
-        let mut written = segment.file.write_at(&header.encode(), at);
-        if written.is_ok() && fits(&segment.header, frame.len()) {
-            written = segment.file.write_at(frame, at + SLOT_HEADER_LEN as u64);
-        }
-        written.map_err(|e| {
-            // The frame is in the segment by now: that there is no room comes too late for "full".
-            let (slot, name) = (self.next, segment.name());
-            WriteError::Failed(format!("cannot write to slot {slot} of {name}: {e}"))
-        })
+        // The frame is in the segment by now: that there is no room comes too late for "full".
+        segment.file.write_at(&header.encode(), at).map_err(|e| self.failed("name", segment, e))
+    }
+
+    fn failed(&self, what: &str, segment: &Segment, error: io::Error) -> WriteError {
+        let (slot, name) = (self.next, segment.name());
+        WriteError::Failed(format!("cannot {what} the copy in slot {slot} of {name}: {error}"))
     }
 
     /// The copy is durable: the next one goes into the other slot.
@@ -74,7 +90,8 @@ impl Mirror {
         if let Some(same) = (0..2).find(|slot| found[*slot].header() == Some(header)) {
             self.next = same;
         }
-        self.write(segment, header, frame)?;
+        self.write_copy(segment, frame)?;
+        self.write_header(segment, header)?;
         self.done();
         Ok(())
     }

@@ -64,6 +64,8 @@ twins! {
     AckedTailTakenForTorn,
     /// Appends are acknowledged when they are durable once, and their copy is not yet.
     MirrorNotAwaited,
+    /// A frame is written before its copy, which may find no room.
+    CopyBehindFrame,
     /// Each frame is mirrored over the copy of the one before it.
     MirrorOneSlot,
     /// That a long frame is durable is marked before it is (the watermark before the data).

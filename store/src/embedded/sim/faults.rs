@@ -14,6 +14,8 @@ pub struct Faults {
     pub capacity_bytes: Option<u64>,
     /// Writes into files fail with "disk full", even where space was set aside.
     pub full: bool,
+    /// This operation finds no room, if it is a write; half of it is done.
+    pub no_room_at: Option<u64>,
     /// What goes wrong by chance beside that.
     pub weather: Weather,
 }

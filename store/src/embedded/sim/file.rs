@@ -51,7 +51,7 @@ impl State {
         if grows > 0 && (!room || self.faults.full) {
             return Fortune::Full(0);
         }
-        if self.faults.full {
+        if self.faults.full || self.faults.no_room_at == Some(number) {
             return Fortune::Full(len / 2);
         }
         // A disk that is full mostly stays so for a while.

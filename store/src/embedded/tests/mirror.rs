@@ -321,7 +321,7 @@ fn a_copy_that_fails_stops_the_store_and_the_outcome_is_unknown() {
         let answer = run(store.append(vec![one]));
         story.appends.push((ids, answer.as_ref().ok().map(|a| a.first)));
         if let Err(AppendError::Unknown(reason)) = &answer
-            && reason.contains("cannot write to slot")
+            && reason.contains("the copy in slot")
         {
             seen += 1;
             let later = run(store.append(vec![batch("s-1", Expected::Any, 1)]));
@@ -333,6 +333,45 @@ fn a_copy_that_fails_stops_the_store_and_the_outcome_is_unknown() {
         story.check_disk(&disk.after_kill(), options()).unwrap();
     }
     assert!(seen > 0);
+}
+
+/// A third frame, of which the write number `ahead` finds no room: whether that was refused, if what is
+/// there then agrees with the answer.
+fn without_room(ahead: u64, options: &Options) -> Result<bool, String> {
+    let (mut story, disk) = short(2);
+    let store = open(&disk, options.clone());
+    let no_room_at = Some(disk.operations() + ahead);
+    disk.set_faults(Faults { no_room_at, ..Faults::default() });
+    let one = batch("s-1", Expected::Any, 1);
+    let ids = one.events.iter().map(|e| e.id).collect();
+    let answer = run(store.append(vec![one]));
+    assert_eq!(run(everything(&store)).len(), 2, "what is not durable is not shown");
+    let full = answer == Err(AppendError::Full);
+    if full {
+        story.check_disk(&disk.after_power_cut(Leaves::Everything), options.clone())?;
+        story.check_disk(&disk.after_kill(), options.clone())?;
+        story.tell(&store, 3);
+        story.check(&store)?;
+    } else {
+        assert!(matches!(answer, Err(AppendError::Unknown(_))), "{answer:?}");
+        story.appends.push((ids, None));
+    }
+    drop(store);
+    story.check_disk(&disk.after_power_cut(Leaves::Nothing), options.clone())?;
+    story.check_disk(&disk.after_kill(), options.clone())?;
+    Ok(full)
+}
+
+/// Fault 10: what finds no room is refused, and nothing of it is recorded; unless it is the header that
+/// names the copy, which lies in a page that the copy has just been written to.
+#[test]
+fn a_copy_without_room_is_refused_before_there_is_a_frame() {
+    for (ahead, refused) in [(0, true), (1, true), (2, false)] {
+        assert_eq!(without_room(ahead, &options()), Ok(refused), "write {ahead}");
+    }
+    // Behind the frame it comes too late: refused, and there after the next start.
+    let twin = without(Twin::CopyBehindFrame);
+    assert!((0..3).any(|ahead| without_room(ahead, &twin).is_err()));
 }
 
 fn long() -> crate::StreamAppend {

@@ -43,6 +43,7 @@ pub(super) fn finder(twin: Twin) -> Finder {
         | Twin::RollbackNotSeen => Finder::Swarm(2_000),
         Twin::HeadBeforeIndex
         | Twin::MirrorOneSlot
+        | Twin::CopyBehindFrame
         | Twin::RefusalBeforeDurable
         | Twin::ReaderEndNotJudged
         | Twin::CutBeforeKeptAside

@@ -133,8 +133,8 @@ impl World<'_> {
                     self.tally.unknown += 1;
                     let since = self.since();
                     let mut failed = since.writes_failed + since.syncs_failed + since.names_failed;
-                    if why.contains("cannot write to slot") {
-                        // The frame stood in its segment already when its copy found no room.
+                    if why.contains("cannot name the copy") {
+                        // The frame stood in its segment already when its copy's header found no room.
                         failed += since.writes_without_room;
                     }
                     if why.contains("without an answer") || !self.disk.is_off() && failed == 0 {
