@@ -10,7 +10,6 @@
 //! Nothing is kept for a reader: it reads the log at its own pace, a page at a time.
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use futures::stream;
 use holdfast_domain::{Decider, reservation};
 use holdfast_schemas::{CloudEvent, Stored, seed_topics};
 use holdfast_store::{
-    Direction, EventStore, Filter, Position, RecordedEvent, StreamId, Subscription,
+    Direction, EventStore, Filter, Position, ReadError, RecordedEvent, StreamId, Subscription,
 };
 use serde::Deserialize;
 
@@ -155,19 +154,30 @@ struct Reader {
     ready: VecDeque<Bytes>,
     owners: HashMap<String, Option<String>>,
     done: bool,
+    /// Why there is no more, to be told behind what came.
+    failed: Option<ReadError>,
 }
 
-/// The answer's body: a page of the log at a time, as fast as it is taken.
+/// The answer's body: a page of the log at a time, as fast as it is taken. A log that cannot be read on
+/// breaks the body off, so that nobody takes what came for all there is.
 fn lines(
     door: Arc<Door>,
     who: Who,
     plan: Plan,
     stopping: Option<Stopping>,
-) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
     let store = door.engine.store().clone();
     let log = Subscription::new(store.clone(), plan.from, plan.filter.clone());
     let done = plan.until.is_some_and(|until| until < plan.from) || plan.left == Some(0);
-    let reader = Reader { store, log, plan, ready: VecDeque::new(), owners: HashMap::new(), done };
+    let reader = Reader {
+        store,
+        log,
+        plan,
+        ready: VecDeque::new(),
+        owners: HashMap::new(),
+        done,
+        failed: None,
+    };
     stream::unfold(reader, move |mut reader| {
         let (door, who, stopping) = (door.clone(), who.clone(), stopping.clone());
         async move {
@@ -176,7 +186,7 @@ fn lines(
                     return Some((Ok(line), reader));
                 }
                 if reader.done {
-                    return None;
+                    return reader.failed.take().map(|error| (Err(error), reader));
                 }
                 tokio::select! {
                     () = reader.more() => {}
@@ -198,7 +208,7 @@ impl Reader {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(%error, "a reader of /events is cut off");
-                self.done = true;
+                (self.done, self.failed) = (true, Some(error));
                 return;
             }
         };
