@@ -115,7 +115,7 @@ fn strike(ground: &mut Ground, fault: &Fault, on: On, when: &str) -> bool {
         Then::Killed => Then::Killed,
         _ if hits.is_empty() => Then::GoesOn,
         Then::Waits if ground.errors().contains(NAMING) => Then::Ends,
-        then @ (Then::GoesOn | Then::Ends | Then::Waits) => then,
+        Then::GoesOn | Then::Ends | Then::Waits => fault.then,
     };
     match then {
         Then::Killed => assert!(killed || (code == Some(0) && acks == APPENDS), "{context}"),

@@ -2,9 +2,9 @@
 //! end. What the tools lean on that answer quickly.
 //!
 //! ```text
-//!   [ header page ][ frame ] … [ frame ][ seal ][ zeros … ]
-//!     ▲ number, first position          ▲ found from the end: the last byte that is not zero
-//!                                         is the seal's; it says how many frames and events
+//!   [ header page ][ frame ] … [ frame ][ seal ][ zeros … ][ slots ]
+//!     ▲ number, first position          ▲ found from where slots begin: the last byte that is not
+//!                                         zero is the seal's; it says how many frames and events
 //! ```
 
 use std::io;
@@ -40,7 +40,7 @@ pub(crate) fn open_segment(
 
 /// The seal of a segment; `None` where no whole one ends it.
 pub(crate) fn find_seal(segment: &Segment) -> io::Result<Option<SealedEnd>> {
-    let end = end_of_bytes(&*segment.file)?.unwrap_or(0);
+    let end = end_of_bytes(&*segment.file, segment.header.frames_end())?.unwrap_or(0);
     match end.checked_sub(SEAL_LEN as u64) {
         Some(offset) => read_seal(segment, offset),
         None => Ok(None),
@@ -54,9 +54,10 @@ pub(crate) fn first_recorded(segment: &Segment) -> io::Result<Option<i64>> {
     Ok(FrameHeader::decode(segment.header.seed(), &head).ok().map(|head| head.recorded_at_micros))
 }
 
-/// Where the last byte ends that is not zero. A frame's last byte never is.
-pub(crate) fn end_of_bytes(file: &dyn DiskFile) -> io::Result<Option<u64>> {
-    let mut end = file.len_bytes()?;
+/// Where the last byte before `end` ends that is not zero. A frame's last byte never is; slots stand
+/// behind the frames.
+fn end_of_bytes(file: &dyn DiskFile, end: u64) -> io::Result<Option<u64>> {
+    let mut end = file.len_bytes()?.min(end);
     while end > 0 {
         let at = end.saturating_sub(CHUNK_BYTES);
         let chunk = read_up_to(file, at, (end - at) as usize)?;

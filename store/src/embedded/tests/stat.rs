@@ -29,7 +29,7 @@ fn streams_are_counted_by_the_indexes_where_all_are_there() {
     assert_eq!((found.streams, found.counted), (Some(streams), None));
     let (open_one, sealed) = found.segments.split_last().unwrap();
     assert!(sealed.len() > 2 && open_one.index.is_none());
-    assert!(sealed.iter().all(|one| one.index == Some(IndexStat::Good)));
+    assert!(sealed.iter().all(|one| one.index == Some(IndexStat::Good)), "{sealed:#?}");
     assert!(found.segments.iter().all(|one| one.version == FORMAT_VERSION));
 
     disk.scribble(&index_name(2), 60, b"!");
