@@ -57,7 +57,8 @@ impl Part {
 
     /// Its payload, `fill` letters long and what is around them.
     fn payload(self, fill: usize) -> Vec<u8> {
-        let fill = letters(self.id(), fill);
+        // The letters follow from all that it says of itself: a changed `of` shows in them.
+        let fill = letters(Uuid::new_v5(&self.id(), &self.of.to_le_bytes()), fill);
         serde_json::to_vec(&Payload { part: self, fill: &fill }).expect("plain data is JSON")
     }
 }
