@@ -163,7 +163,7 @@ impl SegmentHeader {
 
     /// Where the frames end at the latest: at the first slot, or at the end of the file.
     pub(crate) fn frames_end(&self) -> u64 {
-        self.segment_bytes.saturating_sub(2 * u64::from(self.slot_len))
+        frames_end(self.segment_bytes, self.slot_len)
     }
 
     /// What the checksums of this segment go on from.
@@ -264,6 +264,11 @@ pub(crate) fn frame_hash(seed: Seed, frame_without_trailer: &[u8]) -> u32 {
     }
     let (header, body) = frame_without_trailer.split_at(FRAME_HEADER_LEN);
     crc32c::crc32c_append(u32_at(header, FRAME_CHECKSUM_AT), body)
+}
+
+/// Where the frames of a segment end at the latest that has two slots of this length.
+pub(crate) fn frames_end(segment_bytes: u64, slot_len: u32) -> u64 {
+    segment_bytes.saturating_sub(2 * u64::from(slot_len))
 }
 
 /// How long the slots of a segment of so many bytes are: a whole group commit goes into one, but the

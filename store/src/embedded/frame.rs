@@ -74,11 +74,6 @@ impl Frame {
         self.first + self.entries.len() as u64 - 1
     }
 
-    /// The checksum of its header.
-    pub(crate) fn header_hash(&self) -> u32 {
-        u32_at(&self.bytes, FRAME_HEADER_LEN - 4)
-    }
-
     /// The event at a position that lies in this frame. Its payload is a slice of the frame.
     pub(crate) fn event(&self, position: u64) -> RecordedEvent {
         self.event_with(position, &mut Kinds::default())

@@ -14,14 +14,15 @@ use std::sync::Arc;
 use super::Entropy;
 use super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::format::{
-    FORMAT_VERSION, FRAME_ALIGN, HEADER_LEN, SEAL_LEN, SegmentHeader, seal, segment_name, slot_len,
+    FORMAT_VERSION, FRAME_ALIGN, HEADER_LEN, SEAL_LEN, SegmentHeader, frames_end, seal,
+    segment_name, slot_len,
 };
 use super::frame::{Frame, FrameBuilder, frame_len};
 use super::marker::Marker;
 use super::mirror::Mirror;
 use super::prepare::Preparer;
 use super::scan::{Chain, Place, Segment, is_zero};
-use super::slot::fits;
+use super::slot::{SlotHeader, fits};
 use super::twins::{Twin, Twins};
 use crate::Clock;
 
@@ -85,7 +86,7 @@ impl Log {
 
     /// Whether a frame with so long a body goes into an empty segment.
     pub(crate) fn could_hold(&self, body_len: usize, segment_bytes: u64) -> bool {
-        let frames_end = segment_bytes - 2 * u64::from(slot_len(segment_bytes));
+        let frames_end = frames_end(segment_bytes, slot_len(segment_bytes));
         frame_len(body_len) <= room(frames_end, HEADER_LEN as u64)
     }
 
@@ -112,38 +113,13 @@ impl Log {
         assert_eq!(frame.first, self.place.chain.next, "a frame goes behind the one before it");
         assert_eq!(frame.previous_hash, self.place.chain.hash, "a frame names the one before it");
         assert!(frame.bytes.len() <= self.room(), "a frame never crosses segments");
+        assert!(self.segment().header.slot_len > 0, "what is written is of today's version");
         let offset = self.place.offset;
-        let copy = self.place.mirrored(offset, frame);
-        let mirrored = self.segment().header.slot_len > 0;
-        // The header alone says that the frame was durable, so it waits until it is.
-        let header_alone = !fits(&self.segment().header, frame.bytes.len());
-        let too_soon = header_alone && self.twins.on(Twin::MarkBeforeData);
-        let behind_sync = header_alone || self.twins.on(Twin::MirrorNotAwaited);
-        let copy_last = behind_sync || self.twins.on(Twin::CopyBehindFrame);
-        if too_soon {
-            self.mirror.write_header(self.segment(), &copy)?;
-            self.sync()?;
-        }
-        if mirrored && !copy_last {
-            self.mirror.write_copy(self.segment(), &frame.bytes)?;
-        }
-        self.put(&frame.bytes)?;
-        if mirrored && !behind_sync {
-            if copy_last {
-                self.mirror.write_copy(self.segment(), &frame.bytes)?;
-            }
-            self.mirror.write_header(self.segment(), &copy)?;
-        }
-        let unsynced = self.twins.on(Twin::AckBeforeSync);
-        if !unsynced {
-            self.sync()?;
-        }
-        if mirrored && behind_sync && !too_soon {
-            self.mirror.write_copy(self.segment(), &frame.bytes)?;
-            self.mirror.write_header(self.segment(), &copy)?;
-            if !unsynced && !self.twins.on(Twin::MirrorNotAwaited) {
-                self.sync()?;
-            }
+        let copy = self.place.mirrored(offset, &frame.bytes);
+        if fits(&self.segment().header, frame.bytes.len()) {
+            self.write_with_copy(&copy, &frame.bytes)?;
+        } else {
+            self.write_and_name(&copy, &frame.bytes)?;
         }
         self.mirror.done();
         self.marker.set(&copy);
@@ -152,6 +128,45 @@ impl Log {
         self.place.chain.recorded_at_micros = frame.recorded_at_micros;
         self.place.frames += 1;
         Ok(offset)
+    }
+
+    /// A frame and its copy, under one sync.
+    fn write_with_copy(&mut self, copy: &SlotHeader, frame: &[u8]) -> Result<(), WriteError> {
+        if self.twins.on(Twin::MirrorNotAwaited) {
+            self.put(frame)?;
+            self.sync()?;
+            self.mirror.write_copy(self.segment(), frame)?;
+            return self.mirror.write_header(self.segment(), copy);
+        }
+        if self.twins.on(Twin::CopyBehindFrame) {
+            self.put(frame)?;
+            self.mirror.write_copy(self.segment(), frame)?;
+        } else {
+            self.mirror.write_copy(self.segment(), frame)?;
+            self.put(frame)?;
+        }
+        self.mirror.write_header(self.segment(), copy)?;
+        self.sync_commit()
+    }
+
+    /// A frame that is too long to be copied. The slot's header alone says that it was durable, so it
+    /// waits until it is.
+    fn write_and_name(&mut self, copy: &SlotHeader, frame: &[u8]) -> Result<(), WriteError> {
+        if self.twins.on(Twin::MarkBeforeData) {
+            self.mirror.write_header(self.segment(), copy)?;
+            self.sync()?;
+            self.put(frame)?;
+            return self.sync();
+        }
+        self.put(frame)?;
+        self.sync_commit()?;
+        self.mirror.write_header(self.segment(), copy)?;
+        if self.twins.on(Twin::MirrorNotAwaited) { Ok(()) } else { self.sync_commit() }
+    }
+
+    /// What an acknowledgement waits for.
+    fn sync_commit(&self) -> Result<(), WriteError> {
+        if self.twins.on(Twin::AckBeforeSync) { Ok(()) } else { self.sync() }
     }
 
     /// Seals the segment and begins the next. After [`WriteError::Full`] it can be called again and

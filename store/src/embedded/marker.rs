@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::disk::{Access, Disk, DiskFile, read_up_to};
-use super::slot::{SLOT_HEADER_LEN, SlotHeader};
+use super::slot::{SLOT_HEADER_LEN, Slot, SlotHeader};
 
 /// The name of the file.
 pub(crate) const MARK_FILE: &str = "acked";
@@ -72,11 +72,14 @@ impl Drop for Marker {
     }
 }
 
-/// Whether there is a mark, and what it says, if it is whole.
-pub(crate) fn read_mark(disk: &dyn Disk) -> io::Result<Option<Option<SlotHeader>>> {
+/// What the mark says; broken where it is not whole. Where there is one there were frames.
+pub(crate) fn read_mark(disk: &dyn Disk) -> io::Result<Slot> {
     match disk.open(MARK_FILE, Access::Read) {
-        Ok(file) => Ok(Some(SlotHeader::decode(&read_up_to(&*file, 0, SLOT_HEADER_LEN)?).ok())),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(file) => {
+            let header = SlotHeader::decode(&read_up_to(&*file, 0, SLOT_HEADER_LEN)?);
+            Ok(header.map_or(Slot::Broken, Slot::Mark))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Slot::Blank),
         Err(e) => Err(e),
     }
 }

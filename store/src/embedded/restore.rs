@@ -16,7 +16,6 @@ use std::io;
 use super::OpenError;
 use super::disk::{Access, Disk, read_up_to};
 use super::format::segment_name;
-use super::frame::Frame;
 use super::log::WriteError;
 use super::marker::MARK_FILE;
 use super::mirror::Mirror;
@@ -62,7 +61,7 @@ pub(crate) fn judge_mirror<'a>(
     if let Some(next) = next_frame(&proofs.slots, place) {
         return Ok(Verdict::Restores(next));
     }
-    if place.segment.is_none() && proofs.was_marked {
+    if place.segment.is_none() && !matches!(proofs.mark, Slot::Blank) {
         return Ok(Verdict::Refuses(Damage {
             segment: segment_name(1),
             offset: 0,
@@ -74,7 +73,7 @@ pub(crate) fn judge_mirror<'a>(
         }));
     }
     let slots = ["slot 0", "slot 1"].into_iter().zip(proofs.slots.iter().map(Slot::header));
-    for (name, proof) in slots.chain([(MARK_FILE, proofs.mark.as_ref())]) {
+    for (name, proof) in slots.chain([(MARK_FILE, proofs.mark.header())]) {
         if let Some(proof) = proof
             && let Some(damage) = contradiction(disk, name, proof, place)?
         {
@@ -153,7 +152,7 @@ pub(crate) fn stands(disk: &dyn Disk, proof: &SlotHeader) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(e),
     };
-    Ok(proof.is_of_bytes(&bytes))
+    Ok(proof.is_of(&bytes))
 }
 
 /// Reads slots and mark, before anything is changed.
@@ -163,7 +162,7 @@ pub(crate) fn proofs(disk: &dyn Disk, twins: Twins) -> Result<Proofs, OpenError>
     }
     let mut proofs = Proofs::read(disk)?;
     if twins.on(Twin::RollbackNotSeen) {
-        (proofs.mark, proofs.was_marked) = (None, false);
+        proofs.mark = Slot::Blank;
     }
     Ok(proofs)
 }
@@ -252,11 +251,9 @@ pub(crate) fn settle(
     let (Some(segment), Some(at), false) = (&place.segment, place.last_frame, place.sealed) else {
         return Ok(None);
     };
-    let frame = Frame::decode(segment.header.seed(), last_frame.to_vec().into())
-        .map_err(|what| segment.damage(at, place.chain.next, what))?;
-    let copy = place.mirrored(at, &frame);
+    let copy = place.mirrored(at, last_frame);
     if segment.header.slot_len > 0 {
-        mirror.settle(segment, &copy, &frame.bytes, slots).map_err(WriteError::into_io)?;
+        mirror.settle(segment, &copy, last_frame, slots).map_err(WriteError::into_io)?;
     }
     Ok(Some(copy))
 }

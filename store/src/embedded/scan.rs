@@ -12,7 +12,7 @@ use super::OpenError;
 use super::disk::{Access, Disk, DiskFile, read_up_to};
 use super::format::{
     BadHeader, FRAME_HEADER_LEN, FrameHeader, FrameKind, HEADER_LEN, SEAL_LEN, SegmentHeader,
-    check_trailer, segment_name, segment_number, u32_at, u64_at,
+    TRAILER_LEN, check_trailer, segment_name, segment_number, u32_at, u64_at,
 };
 use super::frame::Frame;
 use super::slot::SlotHeader;
@@ -157,17 +157,17 @@ impl Place {
         self.chain = end.chain.clone();
     }
 
-    /// What the mirror says of a frame of this segment.
-    pub(crate) fn mirrored(&self, offset: u64, frame: &Frame) -> SlotHeader {
+    /// What the mirror says of a whole frame of this segment.
+    pub(crate) fn mirrored(&self, offset: u64, frame: &[u8]) -> SlotHeader {
         let header = &self.segment.as_ref().expect("a frame stands in a segment").header;
         SlotHeader {
             store_id: header.store_id,
             segment: header.number,
             offset,
-            frame_len: frame.bytes.len() as u32,
+            frame_len: frame.len() as u32,
             seed: header.hash,
-            frame_header_hash: frame.header_hash(),
-            frame_hash: frame.hash,
+            frame_header_hash: u32_at(frame, FRAME_HEADER_LEN - 4),
+            frame_hash: u32_at(frame, frame.len() - TRAILER_LEN),
         }
     }
 

@@ -18,10 +18,11 @@ use uuid::Uuid;
 use super::OpenError;
 use super::disk::{Access, Disk, read_up_to};
 use super::format::{
-    BadHeader, FRAME_HEADER_LEN, HEADER_LEN, SegmentHeader, TRAILER_LEN, bytes_at, put,
-    segment_name, segment_number, u32_at, u64_at,
+    BadHeader, FRAME_HEADER_LEN, SegmentHeader, TRAILER_LEN, bytes_at, put, segment_name, u32_at,
+    u64_at,
 };
 use super::frame::Frame;
+use super::inspect::{open_segment, segment_numbers};
 use super::marker::read_mark;
 use super::scan::Segment;
 
@@ -67,13 +68,8 @@ impl SlotHeader {
         header
     }
 
-    /// Whether this is said of a frame with these checksums.
-    pub(crate) fn is_of(&self, frame: &Frame) -> bool {
-        (frame.header_hash(), frame.hash) == (self.frame_header_hash, self.frame_hash)
-    }
-
     /// Whether this is said of the frame whose bytes these are. They are not checked beyond that.
-    pub(crate) fn is_of_bytes(&self, frame: &[u8]) -> bool {
+    pub(crate) fn is_of(&self, frame: &[u8]) -> bool {
         frame.len() == self.frame_len as usize
             && frame.len() >= FRAME_HEADER_LEN + TRAILER_LEN
             && u32_at(frame, FRAME_HEADER_LEN - 4) == self.frame_header_hash
@@ -119,14 +115,14 @@ pub(crate) struct MirroredFrame {
     pub(crate) frame: Arc<Frame>,
 }
 
-/// What one of the two slots holds.
+/// What one of the two slots holds, or the mark.
 #[derive(Clone, Debug)]
 pub(crate) enum Slot {
     /// Nothing was mirrored in it yet.
     Blank,
     /// A copy that never ended, or is not what was written.
     Broken,
-    /// That a frame, too long to be copied, was durable.
+    /// That a frame was durable; no copy of it.
     Mark(SlotHeader),
     Whole(MirroredFrame),
 }
@@ -154,23 +150,18 @@ impl Slot {
 pub(crate) struct Proofs {
     /// The slots of the last segment that has begun.
     pub(crate) slots: [Slot; 2],
-    /// The frame that was marked as acknowledged.
-    pub(crate) mark: Option<SlotHeader>,
-    /// Whether there is a mark, whatever it says: then there were frames.
-    pub(crate) was_marked: bool,
+    /// The mark: which frame was acknowledged. Blank where there is none.
+    pub(crate) mark: Slot,
 }
 
 impl Proofs {
     /// Nothing that proves anything.
-    pub(crate) const NONE: Proofs =
-        Proofs { slots: [Slot::Blank, Slot::Blank], mark: None, was_marked: false };
+    pub(crate) const NONE: Proofs = Proofs { slots: [Slot::Blank, Slot::Blank], mark: Slot::Blank };
 
     /// Reads them all. Before the log is walked: what they say was there, a walk must meet, also
     /// beside a writer.
     pub(crate) fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
-        let mark = read_mark(disk)?;
-        let was_marked = mark.is_some();
-        Ok(Self { mark: mark.flatten(), was_marked, slots: read_slots(disk)? })
+        Ok(Self { mark: read_mark(disk)?, slots: read_slots(disk)? })
     }
 }
 
@@ -186,17 +177,9 @@ pub(crate) fn fits(segment: &SegmentHeader, frame_len: usize) -> bool {
 
 /// Reads both slots of the last segment that has begun; blank where there is none.
 pub(crate) fn read_slots(disk: &dyn Disk) -> Result<[Slot; 2], OpenError> {
-    let mut numbers: Vec<u64> =
-        disk.list()?.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
-    for number in numbers.into_iter().rev() {
-        let file = disk.open(&segment_name(number), Access::Read)?;
-        let page = read_up_to(&*file, 0, HEADER_LEN)?;
-        match SegmentHeader::decode(&page) {
-            Ok(header) => {
-                let segment = Segment { header: Arc::new(header), file };
-                return Ok([read_slot(&segment, 0)?, read_slot(&segment, 1)?]);
-            }
+    for number in segment_numbers(&disk.list()?).into_iter().rev() {
+        match open_segment(disk, number, Access::Read)? {
+            Ok(segment) => return Ok([read_slot(&segment, 0)?, read_slot(&segment, 1)?]),
             Err(BadHeader::Blank | BadHeader::Broken(_)) => {}
             Err(BadHeader::Newer(found)) => {
                 return Err(OpenError::NewerFormat { segment: segment_name(number), found });
@@ -239,7 +222,7 @@ fn read_slot(segment: &Segment, slot: usize) -> Result<Slot, OpenError> {
 fn read_frame(segment: &Segment, at: u64, header: &SlotHeader) -> io::Result<Option<Frame>> {
     let bytes = read_up_to(&*segment.file, at, header.frame_len as usize)?;
     let frame = Frame::decode(segment.header.seed(), bytes.into()).ok();
-    Ok(frame.filter(|frame| header.is_of(frame)))
+    Ok(frame.filter(|frame| header.is_of(&frame.bytes)))
 }
 
 #[cfg(test)]

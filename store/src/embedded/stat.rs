@@ -269,12 +269,8 @@ fn tail(disk: &dyn Disk, proofs: &Proofs, stat: &LogStat) -> Result<TailStat, Op
         Slot::Mark(header) => said(header),
         Slot::Whole(mirrored) => said(&mirrored.header),
     };
-    let mark = match &proofs.mark {
-        Some(mark) => said(mark)?,
-        None if proofs.was_marked => CopyStat::Broken,
-        None => CopyStat::None,
-    };
-    Ok(TailStat { slots: [slot(&proofs.slots[0])?, slot(&proofs.slots[1])?], mark })
+    let [one, other] = &proofs.slots;
+    Ok(TailStat { slots: [slot(one)?, slot(other)?], mark: slot(&proofs.mark)? })
 }
 
 /// What stands beside the segments.

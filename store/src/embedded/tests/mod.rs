@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::format::{SECTOR, slot_len};
+use super::format::{self, SECTOR, slot_len};
 use super::sim::SimDisk;
 use super::{Embedded, Lab, OpenError, Options};
 use crate::contract::{batch, event};
@@ -34,7 +34,7 @@ use crate::{AppendError, EventStore, Expected, Filter, Position, RecordedEvent, 
 /// How long a segment is that has so many bytes before its slots.
 pub(super) fn with_slots(frames_end: u64) -> u64 {
     let mut segment_bytes = frames_end;
-    while segment_bytes - 2 * u64::from(slot_len(segment_bytes)) < frames_end {
+    while format::frames_end(segment_bytes, slot_len(segment_bytes)) < frames_end {
         segment_bytes += SECTOR;
     }
     segment_bytes
