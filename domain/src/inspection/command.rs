@@ -59,7 +59,9 @@ pub enum Refusal {
 pub enum InvalidReport {
     #[error("a description has at most 4,000 characters")]
     Description,
-    #[error("at most 20 photos, each named by 64 hexadecimal digits, its media type and its address")]
+    #[error(
+        "at most 20 photos, each named by 64 hexadecimal digits, its media type and its address"
+    )]
     Photos,
     #[error("an estimate must be positive")]
     Estimate,
