@@ -15,6 +15,7 @@
 
 pub mod claim;
 mod ids;
+pub mod inspection;
 pub mod inventory;
 pub mod item;
 pub mod kept;
@@ -31,7 +32,7 @@ pub mod ticket;
 mod time;
 
 pub use ids::{
-    AttemptId, LockId, NotificationId, PaymentId, RefundId, ReservationId, TicketId, derive,
+    AttemptId, InspectionId, LockId, NotificationId, PaymentId, RefundId, ReservationId, TicketId, derive,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use names::{LimitId, NameError, SeatId, SeatMapId, Sku, UserId, VehicleId};

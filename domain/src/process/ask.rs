@@ -113,6 +113,9 @@ pub enum GatewayCall {
         amount: Money,
         flow: Flow,
         reservation_id: ReservationId,
+        /// Without the customer: on the means of this earlier intent of the same gateway.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_of: Option<String>,
     },
     /// Ask what became of the attempt, by its key and metadata. When nothing is known: nothing said.
     Query { payment_id: PaymentId, attempt: u16, gateway: String, key: String },
