@@ -30,9 +30,11 @@ pub mod reservation;
 pub mod seatmap;
 pub mod ticket;
 mod time;
+pub mod vehicle;
 
 pub use ids::{
-    AttemptId, InspectionId, LockId, NotificationId, PaymentId, RefundId, ReservationId, TicketId, derive,
+    AttemptId, InspectionId, LockId, NotificationId, PaymentId, RefundId, ReservationId, TicketId,
+    derive,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use names::{LimitId, NameError, SeatId, SeatMapId, Sku, UserId, VehicleId};

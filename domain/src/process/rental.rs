@@ -22,7 +22,7 @@
 //! it any more, and the reservation is cancelled: by the same hand, or, if that was stopped in between,
 //! on account of the vehicle's fact.
 //!
-//! Locking, retries and alarms about locks are the unlock process's (`unlock.rs`).
+//! Locking, retries, lost connections and alarms about them are the unlock process's (`unlock.rs`).
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,7 @@ use crate::{
 pub fn react(fact: &Fact<'_>, settings: &Settings) -> Vec<Ask> {
     match fact.what {
         What::Reservation(id, event, state) => of_a_reservation(id, event, state, settings),
-        What::Vehicle(id, event, state) => of_a_vehicle(fact.at, id, event, state, settings),
+        What::Vehicle(id, event, state) => of_a_vehicle(fact.at, id, event, state),
         What::Payment(..)
         | What::SeatMap(..)
         | What::Inventory(..)
@@ -252,7 +252,6 @@ fn of_a_vehicle(
     id: &VehicleId,
     event: &vehicle::Event,
     state: &vehicle::State,
-    settings: &Settings,
 ) -> Vec<Ask> {
     use vehicle::Event as E;
     match event {
@@ -313,12 +312,6 @@ fn of_a_vehicle(
             }
             _ => vec![],
         },
-        E::ConnectionLost { .. } => vec![Ask::Wake {
-            key: TimerKey::Silent(id.clone()),
-            at: now.plus(settings.silent_after),
-            then: Box::new(Ask::Alarm(Alarm::VehicleSilent { vehicle_id: id.clone() })),
-        }],
-        E::ConnectionRestored { .. } => vec![Ask::Forget(TimerKey::Silent(id.clone()))],
         E::Reserved { .. }
         | E::Unlocked { .. }
         | E::ReservationReleased { .. }
@@ -335,6 +328,8 @@ fn of_a_vehicle(
         | E::TripStarted { .. }
         | E::TripEnded { .. }
         | E::TelemetrySampled { .. }
+        | E::ConnectionLost { .. }
+        | E::ConnectionRestored { .. }
         | E::OdometerAnomaly { .. }
         | E::ReturnedToService => vec![],
     }
