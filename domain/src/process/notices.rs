@@ -21,9 +21,7 @@ pub fn react(fact: &Fact<'_>) -> Vec<Ask> {
         | What::Limit(..)
         | What::Item(..)
         | What::Ticket(..)
-        | What::Notification(..)
-        | What::Vehicle(..)
-        | What::Inspection(..) => vec![],
+        | What::Notification(..) => vec![],
     }
 }
 
