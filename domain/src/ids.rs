@@ -72,6 +72,10 @@ id!(
     RefundId
 );
 id!(
+    /// One inspection after a rental.
+    InspectionId
+);
+id!(
     /// One attempt at taking a reservation's claims; a retry beside a paused attempt has its own.
     AttemptId
 );
@@ -80,6 +84,17 @@ impl ReservationId {
     /// The reservation's own charge: there is one, with numbered attempts.
     pub fn payment_id(&self) -> PaymentId {
         PaymentId(derive(&["payment", &self.to_string()]))
+    }
+
+    /// The charge of a damage that an inspection found.
+    pub fn damage_payment_id(&self, inspection: &InspectionId) -> PaymentId {
+        let (reservation, inspection) = (self.to_string(), inspection.to_string());
+        PaymentId(derive(&["payment", &reservation, "damage", &inspection]))
+    }
+
+    /// The charge of something extra, by its name (`fuel`).
+    pub fn extra_payment_id(&self, what: &str) -> PaymentId {
+        PaymentId(derive(&["payment", &self.to_string(), "extra", what]))
     }
 
     /// The ticket of one seat or unit (`unit` is the seat's id, or `{sku}#{number from 1}`).

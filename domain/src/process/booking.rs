@@ -41,7 +41,11 @@ pub fn react(fact: &Fact<'_>) -> Vec<Ask> {
         What::SeatMap(map, event) => claims::seats(map, event),
         What::Inventory(sku, event) => claims::pool(sku, event),
         What::Limit(limit, event) => claims::limit(limit, event),
-        What::Item(..) | What::Ticket(..) | What::Notification(..) => vec![],
+        What::Item(..)
+        | What::Ticket(..)
+        | What::Notification(..)
+        | What::Vehicle(..)
+        | What::Inspection(..) => vec![],
     }
 }
 

@@ -34,7 +34,9 @@ pub fn react(fact: &Fact<'_>, settings: &Settings) -> Vec<Ask> {
         | What::Limit(..)
         | What::Item(..)
         | What::Ticket(..)
-        | What::Notification(..) => Vec::new(),
+        | What::Notification(..)
+        | What::Vehicle(..)
+        | What::Inspection(..) => Vec::new(),
     }
 }
 

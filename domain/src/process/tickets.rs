@@ -21,7 +21,9 @@ pub fn react(fact: &Fact<'_>) -> Vec<Ask> {
         | What::Limit(..)
         | What::Item(..)
         | What::Ticket(..)
-        | What::Notification(..) => vec![],
+        | What::Notification(..)
+        | What::Vehicle(..)
+        | What::Inspection(..) => vec![],
     }
 }
 

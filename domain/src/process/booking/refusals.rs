@@ -16,7 +16,11 @@ pub fn refused(command: &Command, refusal: &Refusal) -> Vec<Ask> {
         Command::Inventory(_, command) => by_a_pool(command),
         Command::Limit(_, command) => by_a_limit(command),
         Command::SeatMap(_, command) => by_a_seat_map(command),
-        Command::Item(..) | Command::Ticket(..) | Command::Notification(..) => vec![],
+        Command::Item(..)
+        | Command::Ticket(..)
+        | Command::Notification(..)
+        | Command::Vehicle(..)
+        | Command::Inspection(..) => vec![],
     }
 }
 
