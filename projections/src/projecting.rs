@@ -206,6 +206,8 @@ impl Projecting {
                 | AnyEvent::Item(..)
                 | AnyEvent::Ticket(..)
                 | AnyEvent::Notification(..)
+                | AnyEvent::Vehicle(..)
+                | AnyEvent::Inspection(..)
                 | AnyEvent::DeadLetter(..) => {}
             }
         }
