@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod bounds;
+mod gbfs;
 mod idem;
 mod nulls;
 mod schema;
