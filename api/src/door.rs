@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::ask;
 use crate::config::ApiConfig;
 use crate::feed::Feed;
+use crate::gbfs;
 use crate::names;
 use crate::no::{Code, More, No};
 use crate::ops::Operation;
@@ -29,6 +30,8 @@ pub(crate) struct Door {
     pub(crate) config: ApiConfig,
     pub(crate) feed: Arc<Feed>,
     pub(crate) rates: Rates,
+    /// The GBFS documents as they were built last.
+    pub(crate) gbfs: gbfs::Feed,
     /// One permit a WebSocket.
     pub(crate) sockets: Arc<Semaphore>,
     /// One permit an answer that shows the seats of a hall: each may be tens of megabytes.
@@ -54,6 +57,7 @@ impl Door {
         Self {
             feed: Arc::new(Feed::new(engine.store().clone(), limits.ws_queue)),
             rates: Rates::new(limits.requests_per_minute_per_address, limits.holds_per_minute),
+            gbfs: gbfs::Feed::default(),
             sockets: Arc::new(Semaphore::new(limits.ws_connections)),
             halls: Semaphore::new(HALLS),
             engine,

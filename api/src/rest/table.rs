@@ -11,7 +11,7 @@ use super::{booking, events, fleet, orders, read, stock, webhook};
 use crate::access::{self, Permission, Rule};
 use crate::no::Code;
 use crate::who::Who;
-use crate::{App, graphql, health, live, metrics, openapi, problem};
+use crate::{App, gbfs, graphql, health, live, metrics, openapi, problem};
 
 /// One path with one method.
 pub(crate) struct Route {
@@ -199,6 +199,17 @@ pub(crate) fn routes() -> Vec<Route> {
             .query(&["min_position", "from", "until"]),
         Route::read("/seatmaps/{id}", Anyone, "seatMap", "SeatMap", "A hall with its seats.", get(read::seat_map))
             .query(&["min_position", "section"]),
+        Route::read("/gbfs/3/gbfs.json", Anyone, "gbfs", "Document", "The GBFS v3 feed: where its documents are.",
+            get(gbfs::discovery)),
+        Route::read("/gbfs/3/system_information.json", Anyone, "gbfsSystemInformation", "Document",
+            "GBFS v3: whose feed it is.", get(gbfs::system_information)),
+        Route::read("/gbfs/3/vehicle_types.json", Anyone, "gbfsVehicleTypes", "Document",
+            "GBFS v3: the vehicle classes.", get(gbfs::vehicle_types)),
+        Route::read("/gbfs/3/vehicle_status.json", Anyone, "gbfsVehicleStatus", "Document",
+            "GBFS v3: the vehicles that are free to rent now; their ids rotate after each trip.",
+            get(gbfs::vehicle_status)),
+        Route::read("/gbfs/3/vehicle_availability.json", Anyone, "gbfsVehicleAvailability", "Document",
+            "GBFS v3: when they are free, ahead of time.", get(gbfs::vehicle_availability)),
         Route::read("/events", audit, "events", "application/x-ndjson",
             "The log, one event a line; text/event-stream follows it live.", get(events::get))
             .query(&["stream", "from", "to", "follow", "types", "correlation_id", "limit", "format", "aliases"]),

@@ -7,6 +7,7 @@ mod audit;
 mod bounds;
 mod fleet;
 mod garage;
+mod gbfs;
 mod idem;
 mod nulls;
 mod schema;

@@ -47,8 +47,11 @@ impl FleetQuery {
             Some(Ok(sku)) => Some(sku),
             Some(Err(_)) => return Ok(Connection::new(vec![], false, false)),
         };
-        let (whose, status) = (ctx.door().list_of(ctx.who()), status.map(Into::into));
-        let rows = ctx.door().reads.vehicles(whose, sku.as_ref(), status, &page).await;
+        let (reads, status) = (&ctx.door().reads, status.map(Into::into));
+        let rows = match ctx.door().list_of(ctx.who()) {
+            None => reads.vehicles(sku.as_ref(), status, &page).await,
+            Some(user) => reads.vehicles_of(user, sku.as_ref(), status, &page).await,
+        };
         let rows = rows.map_err(|failed| error(trouble(failed)))?;
         Ok(Connection::of(rows, |row| Vehicle::from(VehicleView::from(row))))
     }
