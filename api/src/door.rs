@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_domain::{
-    InspectionId, NotificationId, ReservationId, Timestamp, UserId, VehicleId,
-};
+use holdfast_domain::{InspectionId, NotificationId, ReservationId, Timestamp, UserId, VehicleId};
 use holdfast_engine::{Engine, Request};
 use holdfast_projections::{NotificationRow, PageRequest, QueryError, ReadModels};
 use holdfast_store::{Direction, Position, StreamId};

@@ -36,9 +36,10 @@ impl Document {
     /// Which GBFS it is written in.
     pub(super) fn version(self) -> &'static str {
         match self {
-            Self::Discovery | Self::SystemInformation | Self::VehicleTypes | Self::VehicleStatus => {
-                "3.0"
-            }
+            Self::Discovery
+            | Self::SystemInformation
+            | Self::VehicleTypes
+            | Self::VehicleStatus => "3.0",
             Self::VehicleAvailability => "3.1-RC3",
         }
     }
@@ -233,7 +234,8 @@ mod tests {
             seat_map_id: None,
             position: holdfast_store::Position(1),
         };
-        let types = vehicle_types(&config, &[class(Some("bicycle")), class(Some("vans")), class(None)]);
+        let types =
+            vehicle_types(&config, &[class(Some("bicycle")), class(Some("vans")), class(None)]);
         let forms: Vec<_> = types["vehicle_types"]
             .as_array()
             .expect("types")

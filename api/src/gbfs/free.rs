@@ -96,7 +96,8 @@ mod tests {
             until: until.map(at),
             available,
         };
-        let spans = [span(0, Some(5), 3), span(5, Some(9), 1), span(9, Some(10), 0), span(10, None, 2)];
+        let spans =
+            [span(0, Some(5), 3), span(5, Some(9), 1), span(9, Some(10), 0), span(10, None, 2)];
         let window = |from, until: Option<i64>| Window { from: at(from), until: until.map(at) };
         assert_eq!(windows(&spans, 1), [window(0, Some(9)), window(10, None)]);
         assert_eq!(windows(&spans, 2), [window(0, Some(5)), window(10, None)]);

@@ -67,7 +67,10 @@ pub(crate) async fn discovery(State(door): State<Arc<Door>>, request: Request) -
 }
 
 /// `GET /gbfs/3/system_information.json`
-pub(crate) async fn system_information(State(door): State<Arc<Door>>, request: Request) -> Response {
+pub(crate) async fn system_information(
+    State(door): State<Arc<Door>>,
+    request: Request,
+) -> Response {
     answer(&door, Document::SystemInformation, &request).await
 }
 
@@ -82,7 +85,10 @@ pub(crate) async fn vehicle_status(State(door): State<Arc<Door>>, request: Reque
 }
 
 /// `GET /gbfs/3/vehicle_availability.json`
-pub(crate) async fn vehicle_availability(State(door): State<Arc<Door>>, request: Request) -> Response {
+pub(crate) async fn vehicle_availability(
+    State(door): State<Arc<Door>>,
+    request: Request,
+) -> Response {
     answer(&door, Document::VehicleAvailability, &request).await
 }
 
@@ -107,7 +113,8 @@ async fn kept(door: &Door, document: Document, base: String) -> Result<Kept, No>
     // One at a time: who waits finds what the one before has built.
     let mut all = door.gbfs.kept.lock().await;
     let (now, position) = (door.engine.now(), door.reads.position());
-    let before = all.get(&document).filter(|kept| kept.base == base && kept.is_fresh(document, now));
+    let before =
+        all.get(&document).filter(|kept| kept.base == base && kept.is_fresh(document, now));
     if let Some(kept) = before.filter(|kept| kept.position == position) {
         return Ok(kept.clone());
     }

@@ -9,10 +9,10 @@
 //! The wait is the asker's alone: whoever goes away takes nothing along, the command goes on in the log,
 //! and the same key finds what became of it.
 
+use holdfast_domain::inspection::{self, Photo};
 use holdfast_domain::{
     InspectionId, Money, Period, ReservationId, Sku, VehicleId, item, reservation, vehicle,
 };
-use holdfast_domain::inspection::{self, Photo};
 use holdfast_engine::{
     AsOf, Done, Engine, InspectionAnswer, LineRequest, Rejection, Request, ReservationAnswer,
     SubmitInspection, VehicleAnswer, VehicleRegistration,
@@ -121,11 +121,7 @@ impl Operation for LockVehicle {
 }
 
 /// Whether a reservation's vehicle is the one that the path names.
-async fn is_of(
-    engine: &Engine,
-    id: &ReservationId,
-    vehicle: &VehicleId,
-) -> Result<(), Rejection> {
+async fn is_of(engine: &Engine, id: &ReservationId, vehicle: &VehicleId) -> Result<(), Rejection> {
     let state = engine.load::<reservation::State>(id).await?.state;
     if state.vehicle_id.as_ref() == Some(vehicle) {
         Ok(())

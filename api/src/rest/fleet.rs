@@ -41,10 +41,7 @@ pub(crate) async fn book(
     Extension(who): Extension<Who>,
     Asked { how, body }: Asked<RentBody>,
 ) -> Response {
-    once(&door, &who, &how, wish(body), |made| {
-        Ok(booked(made)?.replayed_as(StatusCode::OK))
-    })
-    .await
+    once(&door, &who, &how, wish(body), |made| Ok(booked(made)?.replayed_as(StatusCode::OK))).await
 }
 
 fn wish(body: RentBody) -> Result<ops::BookVehicle, No> {
@@ -128,10 +125,7 @@ pub(crate) async fn lock_this(
     once(&door, &who, &how, op, obeyed).await
 }
 
-fn named(
-    id: &str,
-    body: &CommandBody,
-) -> Result<(holdfast_domain::ReservationId, VehicleId), No> {
+fn named(id: &str, body: &CommandBody) -> Result<(holdfast_domain::ReservationId, VehicleId), No> {
     let absent = || No::absent("vehicle");
     let vehicle = VehicleId::new(id).map_err(|_| absent())?;
     Ok((names::read_reservation(&body.reservation_id).ok_or_else(absent)?, vehicle))
@@ -250,7 +244,8 @@ pub(crate) async fn inspect(
 }
 
 fn report(body: InspectionBody) -> Result<SubmitInspection, No> {
-    let photo = |PhotoBody { sha256, media_type, url }: PhotoBody| Photo { sha256, media_type, url };
+    let photo =
+        |PhotoBody { sha256, media_type, url }: PhotoBody| Photo { sha256, media_type, url };
     let estimate = body.estimate.map(|MoneyBody { amount_minor, currency }| {
         let currency = Currency::new(&currency).map_err(|error| No::invalid(error.to_string()))?;
         Ok::<_, No>(Money::new(amount_minor, currency))

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use super::input;
 use crate::door::{Door, trouble};
-use crate::{ask, graphql};
 use crate::names;
 use crate::no::No;
 use crate::view::{PaymentView, word};
 use crate::who::Who;
+use crate::{ask, graphql};
 
 /// What every read takes.
 #[derive(Deserialize)]

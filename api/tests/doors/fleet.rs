@@ -69,9 +69,13 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
     assert_eq!((world.head(), again.position()), (head, booked.position()));
     let lines = json!([{"sku": "compact", "quantity": 1}]);
     let input = json!({"idempotencyKey": "b", "lines": lines});
-    let wanted = "... on ReservationSuccess { replayed reservation { id } } ... on Refusal { code }";
+    let wanted =
+        "... on ReservationSuccess { replayed reservation { id } } ... on Refusal { code }";
     let same = world.mutate(&ada, "createReservation", input, wanted).await;
-    assert_eq!((&same["reservation"]["id"], &same["replayed"]), (&body["reservation_id"], &json!(true)));
+    assert_eq!(
+        (&same["reservation"]["id"], &same["replayed"]),
+        (&body["reservation_id"], &json!(true))
+    );
     // Nobody else gets it.
     let bob = world.token("bob", Role::Customer);
     let none = world.post("/bookings", &bob, "b", json!({"vehicle_type": "compact"})).await;
@@ -98,7 +102,10 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
     assert_eq!(unlocked.status, StatusCode::OK, "{unlocked:?}");
     let body = unlocked.json();
     assert_eq!((&body["status"], &body["lock"]), (&json!("SUCCESS"), &json!("UNLOCKED")));
-    assert_eq!((&body["vehicle_id"], &body["reservation_status"]), (&json!("car-1"), &json!("IN_USE")));
+    assert_eq!(
+        (&body["vehicle_id"], &body["reservation_status"]),
+        (&json!("car-1"), &json!("IN_USE"))
+    );
     // The same key is answered again, and nothing is sent again.
     let again = world.post("/unlock", &ada, "u", json!({"reservation_id": id})).await;
     assert_eq!((again.status, &again.text), (StatusCode::OK, &unlocked.text));
@@ -111,7 +118,11 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
         ("r4", json!("12400"), json!(60), 400, "MALFORMED"),
     ] {
         let refused = world.post(&path, &ada, key, back(km, fuel)).await;
-        assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (status, &json!(code)), "{key}");
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["code"]),
+            (status, &json!(code)),
+            "{key}"
+        );
     }
     let returned = world.post(&path, &ada, "r", back(json!(12_400.5), json!(60))).await;
     assert_eq!(returned.status, StatusCode::OK, "{returned:?}");
@@ -127,7 +138,8 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
     );
     let auditor = world.token("audit", Role::Auditor);
     let bare = id.trim_start_matches("res_");
-    let events = world.get(&format!("/events?stream=reservation-{bare}"), Some(&auditor)).await.text;
+    let events =
+        world.get(&format!("/events?stream=reservation-{bare}"), Some(&auditor)).await.text;
     assert!(events.contains("\"distance_m\":55500"), "S0-31: {events}");
     let payment = paid.json()["payment_id"].as_str().unwrap().to_owned();
     let payment = world.get(&format!("/payments/{payment}"), Some(&ada)).await.json();
@@ -144,8 +156,10 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
     assert_eq!(reported.json()["claim_status"], "PENDING");
     let again = world.post("/inspections", &ada, "i", report).await;
     assert_eq!((again.status, &again.text), (StatusCode::CREATED, &reported.text));
-    let decide = |key: &str| json!({"idempotencyKey": key, "inspectionId": inspection, "approve": true,
-        "amount": {"amountMinor": "7000", "currency": "EUR"}});
+    let decide = |key: &str| {
+        json!({"idempotencyKey": key, "inspectionId": inspection, "approve": true,
+        "amount": {"amountMinor": "7000", "currency": "EUR"}})
+    };
     let approved = world.mutate(&operator, "decideDamageClaim", decide("d"), INSPECTED).await;
     assert_eq!(approved["__typename"], "InspectionSuccess", "{approved}");
     assert_eq!(approved["inspection"]["amount"]["amountMinor"], "7000");
@@ -162,7 +176,8 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
     assert_eq!(shown["node"], json!({"__typename": "Inspection", "id": inspection}));
     let mut charges: Vec<_> = shown["reservation"]["payments"].as_array().unwrap().clone();
     charges.retain(|payment| payment["kind"] == "DAMAGE_CHARGE");
-    let charge = json!({"kind": "DAMAGE_CHARGE", "status": "SUCCEEDED", "amount": {"amountMinor": "7000"}});
+    let charge =
+        json!({"kind": "DAMAGE_CHARGE", "status": "SUCCEEDED", "amount": {"amountMinor": "7000"}});
     assert_eq!(charges, [charge], "one charge, however often it was decided (D36)");
 }
 
@@ -198,7 +213,8 @@ async fn an_unknown_vehicle_type_is_an_input_that_cannot_be() {
 async fn unlock_early() {
     let world = world().await;
     let (ada, bob) = (world.token("ada", Role::Customer), world.token("bob", Role::Customer));
-    let booked = world.post("/bookings", &ada, "b", json!({"vehicle_type": "compact"})).await.json();
+    let booked =
+        world.post("/bookings", &ada, "b", json!({"vehicle_type": "compact"})).await.json();
     let body = json!({"reservation_id": booked["reservation_id"]});
     for path in ["/unlock", "/vehicles/car-1/unlock"] {
         let early = world.post(path, &ada, "u", body.clone()).await;
@@ -207,7 +223,10 @@ async fn unlock_early() {
     }
     let input = json!({"idempotencyKey": "g", "reservationId": booked["reservation_id"]});
     let early = world.mutate(&ada, "unlockVehicle", input.clone(), OBEYED).await;
-    assert_eq!((&early["__typename"], &early["code"]), (&json!("Refused"), &json!("NOT_CONFIRMED")));
+    assert_eq!(
+        (&early["__typename"], &early["code"]),
+        (&json!("Refused"), &json!("NOT_CONFIRMED"))
+    );
     // Another's, another vehicle, and none at all sound the same.
     let nobodys = json!({"reservation_id": "res_00000000-0000-0000-0000-000000000001"});
     let mut told = Vec::new();
@@ -239,13 +258,19 @@ async fn unlock_offline() {
     let now = world.engine.now();
     world.engine.vehicle_lost(name.clone(), 1, now).await.unwrap();
     let offline = world.post("/unlock", &ada, "u", json!({"reservation_id": id})).await;
-    assert_eq!((offline.status.as_u16(), &offline.json()["code"]), (503, &json!("VEHICLE_OFFLINE")));
+    assert_eq!(
+        (offline.status.as_u16(), &offline.json()["code"]),
+        (503, &json!("VEHICLE_OFFLINE"))
+    );
     let after: u64 = offline.header("retry-after").unwrap().parse().unwrap();
     assert!(after > 0);
     let input = json!({"idempotencyKey": "g", "reservationId": id});
     let told = world.mutate(&ada, "unlockVehicle", input.clone(), OBEYED).await;
     assert_eq!(told["__typename"], "VehicleUnreachable", "{told}");
-    assert_eq!((&told["code"], &told["retryAfterMs"]), (&json!("VEHICLE_OFFLINE"), &json!(after * 1_000)));
+    assert_eq!(
+        (&told["code"], &told["retryAfterMs"]),
+        (&json!("VEHICLE_OFFLINE"), &json!(after * 1_000))
+    );
     let shown = seen(&world, &ada, &car).await;
     assert_eq!(json!([shown["status"], shown["online"]]), json!(["NON_CONTACTABLE", false]));
     assert!(world.garage.sent_to(&car).is_empty(), "nothing was sent, nothing is queued");
@@ -271,7 +296,10 @@ async fn a_vehicle_that_does_not_answer_is_a_timeout_and_the_next_try_is_a_new_o
     assert!(tries.iter().all(|call| call.command_id == tries[0].command_id), "{tries:?}");
     let input = json!({"idempotencyKey": "g", "reservationId": id});
     let told = world.mutate(&ada, "unlockVehicle", input, OBEYED).await;
-    assert_eq!((&told["__typename"], &told["code"]), (&json!("VehicleUnreachable"), &json!("VEHICLE_TIMEOUT")));
+    assert_eq!(
+        (&told["__typename"], &told["code"]),
+        (&json!("VehicleUnreachable"), &json!("VEHICLE_TIMEOUT"))
+    );
     // A recorded failure is told again; a new key asks anew.
     world.garage.behave(&car, Manner::Obeys);
     let sent = world.garage.sent_to(&car).len();
@@ -283,10 +311,17 @@ async fn a_vehicle_that_does_not_answer_is_a_timeout_and_the_next_try_is_a_new_o
     assert_eq!(opened.status, StatusCode::OK, "{opened:?}");
     let path = format!("/vehicles/{car}/lock");
     let closed = world.post(&path, &ada, "w", json!({"reservation_id": id})).await;
-    assert_eq!((closed.status.as_u16(), &closed.json()["lock"]), (200, &json!("LOCKED")), "{closed:?}");
+    assert_eq!(
+        (closed.status.as_u16(), &closed.json()["lock"]),
+        (200, &json!("LOCKED")),
+        "{closed:?}"
+    );
     world.garage.behave(&car, Manner::Jammed);
     let stuck = world.post("/unlock", &ada, "y", json!({"reservation_id": id})).await;
-    assert_eq!((stuck.status.as_u16(), &stuck.json()["code"]), (409, &json!("VEHICLE_UNAVAILABLE")));
+    assert_eq!(
+        (stuck.status.as_u16(), &stuck.json()["code"]),
+        (409, &json!("VEHICLE_UNAVAILABLE"))
+    );
 }
 
 /// A phone loses its network while the car is asked. The order goes on, and the same key finds it.
@@ -317,7 +352,10 @@ async fn a_client_that_goes_away_takes_nothing_along() {
     let answering = async {
         let begun = std::time::Instant::now();
         assert_eq!(world.get("/inventory/compact", None).await.status, StatusCode::OK);
-        assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits for a car of somebody else");
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "nobody waits for a car of somebody else"
+        );
         world.garage.answers(&car).await;
     };
     let (waited, ()) = tokio::join!(waiting, answering);
@@ -330,7 +368,11 @@ async fn a_client_that_goes_away_takes_nothing_along() {
         }
         other => panic!("{other}: {waited:?}"),
     };
-    assert_eq!((done.status.as_u16(), &done.json()["status"]), (200, &json!("SUCCESS")), "{done:?}");
+    assert_eq!(
+        (done.status.as_u16(), &done.json()["status"]),
+        (200, &json!("SUCCESS")),
+        "{done:?}"
+    );
     assert_eq!(world.garage.sent_to(&car).len(), 1, "no second unlock from a retry");
 }
 
@@ -359,18 +401,25 @@ async fn a_vehicle_is_seen_by_who_has_it_and_by_who_runs_the_fleet() {
     // A stranger sees none; it is as if there were none.
     for stranger in [&bob, &world.token("ann", Role::Analyst)] {
         assert_eq!(seen(&world, stranger, &car).await, Value::Null);
-        assert_eq!(world.graphql(Some(stranger), node, json!({"id": car})).await["data"]["node"], Value::Null);
+        assert_eq!(
+            world.graphql(Some(stranger), node, json!({"id": car})).await["data"]["node"],
+            Value::Null
+        );
         assert!(ids(&world.graphql(Some(stranger), list, json!({})).await).is_empty());
         let his = world.get(&format!("/vehicles/{car}"), Some(stranger)).await;
         let none = world.get("/vehicles/nothing", Some(stranger)).await;
-        assert_eq!((his.status, &his.json()["detail"]), (StatusCode::NOT_FOUND, &none.json()["detail"]));
+        assert_eq!(
+            (his.status, &his.json()["detail"]),
+            (StatusCode::NOT_FOUND, &none.json()["detail"])
+        );
     }
     assert_eq!(world.get(&format!("/vehicles/{car}"), None).await.status, StatusCode::UNAUTHORIZED);
     for reader in [Role::Operator, Role::Auditor, Role::Admin] {
         let token = world.token("someone", reader);
         let all = ids(&world.graphql(Some(&token), list, json!({})).await);
         assert_eq!(all.len(), 2, "{reader:?}");
-        let query = "{ vehicles(sku: \"compact\", status: RESERVED, first: 1) { edges { node { id } } } }";
+        let query =
+            "{ vehicles(sku: \"compact\", status: RESERVED, first: 1) { edges { node { id } } } }";
         assert_eq!(ids(&world.graphql(Some(&token), query, json!({})).await), [car.as_str()]);
     }
     // With the rental ends what she sees of it; the reservation still tells which one it was.
@@ -379,7 +428,8 @@ async fn a_vehicle_is_seen_by_who_has_it_and_by_who_runs_the_fleet() {
     world.post(&format!("/rentals/{id}/return"), &ada, "r", back).await;
     world.engine.quiet().await;
     assert_eq!(seen(&world, &ada, &car).await, Value::Null);
-    let query = "query($id: ID!) { reservation(id: $id) { status vehicle { id } lines { vehicleId } } }";
+    let query =
+        "query($id: ID!) { reservation(id: $id) { status vehicle { id } lines { vehicleId } } }";
     let shown = world.graphql(Some(&ada), query, json!({"id": id})).await;
     let was = json!({"status": "COMPLETED", "vehicle": null, "lines": [{"vehicleId": car}]});
     assert_eq!(shown["data"]["reservation"], was);
@@ -403,7 +453,8 @@ async fn a_vehicle_is_followed_until_the_rental_ends() {
     let world = world().await;
     let (ada, bob) = (world.token("ada", Role::Customer), world.token("bob", Role::Customer));
     let (id, car) = world.rented(&ada, "b", "compact").await;
-    let query = format!("subscription {{ vehicleChanged(id: \"{car}\") {{ id status lock online }} }}");
+    let query =
+        format!("subscription {{ vehicleChanged(id: \"{car}\") {{ id status lock online }} }}");
     let mut stranger = Talk::open(&world, Some(&bob)).await;
     stranger.subscribe("1", &query).await;
     let refused = stranger.next().await;
@@ -438,9 +489,7 @@ async fn back_to_back_rentals_fit_and_overlaps_are_refused() {
     let world = world().await;
     let (ada, bob) = (world.token("ada", Role::Customer), world.token("bob", Role::Customer));
     let at = |hour: u32| format!("2027-03-01T{hour:02}:00:00Z");
-    let rent = |from: u32, until: u32| {
-        json!({"vehicle_type": "compact", "from": at(from), "until": at(until)})
-    };
+    let rent = |from: u32, until: u32| json!({"vehicle_type": "compact", "from": at(from), "until": at(until)});
     for (token, key, from, until) in [(&ada, "a", 10, 12), (&bob, "b", 12, 14)] {
         let booked = world.post("/bookings", token, key, rent(from, until)).await;
         assert_eq!(booked.status, StatusCode::CREATED, "{booked:?}");
@@ -460,9 +509,7 @@ async fn back_to_back_rentals_fit_and_overlaps_are_refused() {
     let reversed = world.graphql(None, left, json!({"from": at(12), "until": at(10)})).await;
     assert_eq!(reversed["errors"][0]["extensions"]["code"], "INVALID_INPUT", "{reversed}");
     // Over GraphQL too; and too long is refused as a value.
-    let line = |from: &str, until: &str| {
-        json!([{"sku": "compact", "quantity": 1, "period": {"from": from, "until": until}}])
-    };
+    let line = |from: &str, until: &str| json!([{"sku": "compact", "quantity": 1, "period": {"from": from, "until": until}}]);
     let wanted = "... on ReservationSuccess { reservation { id lines { period { from } } vehicle { id } } } \
                   ... on Refusal { code }";
     let input = json!({"idempotencyKey": "g", "lines": line(&at(14), &at(16))});
@@ -470,7 +517,10 @@ async fn back_to_back_rentals_fit_and_overlaps_are_refused() {
     assert_eq!(made["reservation"]["lines"][0]["period"]["from"], json!(at(14)), "{made}");
     assert_eq!(made["reservation"]["vehicle"], Value::Null);
     let input = json!({"idempotencyKey": "h", "lines": line("2027-01-01T00:00:00Z", "2029-01-01T00:00:00Z")});
-    assert_eq!(world.mutate(&ada, "createReservation", input, wanted).await["code"], "INVALID_INPUT");
+    assert_eq!(
+        world.mutate(&ada, "createReservation", input, wanted).await["code"],
+        "INVALID_INPUT"
+    );
     // Before its time nothing is unlocked.
     let id = made["reservation"]["id"].as_str().unwrap();
     let pay = json!({"reservation_id": id, "payment_method": "tok_approve"});
@@ -511,8 +561,11 @@ async fn operators_run_the_fleet() {
     let stock = json!({"idempotencyKey": "s", "sku": "compact", "quantity": 5});
     let refused = world.mutate(&operator, "receiveStock", stock, wanted).await;
     assert_eq!(refused["code"], "INVALID_INPUT", "{refused}");
-    for (key, on, left, status) in [("off", false, 1, "NON_OPERATIONAL"), ("on", true, 2, "AVAILABLE")] {
-        let service = json!({"idempotencyKey": key, "id": "car-1", "inService": on, "reason": "tyres"});
+    for (key, on, left, status) in
+        [("off", false, 1, "NON_OPERATIONAL"), ("on", true, 2, "AVAILABLE")]
+    {
+        let service =
+            json!({"idempotencyKey": key, "id": "car-1", "inService": on, "reason": "tyres"});
         world.accepted(&operator, "setVehicleService", service).await;
         assert_eq!(available(&world).await[0], left);
         assert_eq!(seen(&world, &operator, "car-1").await["status"], status);

@@ -163,7 +163,8 @@ impl Fleet {
         };
         self.ask(name, end).await;
         let reason = ReleaseReason::Completed;
-        self.ask(name, vehicle::Command::ReleaseReservation { reservation_id, epoch, reason }).await;
+        self.ask(name, vehicle::Command::ReleaseReservation { reservation_id, epoch, reason })
+            .await;
     }
 
     /// A booking of the class for a time ahead.
@@ -263,9 +264,17 @@ async fn documents_that_break_a_rule_are_told() {
         ("vehicle_types", "/data/vehicle_types/0/form_factor", json!("van")),
         ("vehicle_status", "/data/vehicles/0/current_fuel_percent", json!(82)),
         ("vehicle_status", "/data/vehicles/0/lat", json!(91)),
-        ("vehicle_status", "/data/vehicles/0/available_until", json!("2026-11-21T12:00:00.000001Z")),
+        (
+            "vehicle_status",
+            "/data/vehicles/0/available_until",
+            json!("2026-11-21T12:00:00.000001Z"),
+        ),
         ("vehicle_status", "/last_updated", json!(1_795_000_000)),
-        ("vehicle_availability", "/data/vehicles/0/availabilities/0", json!({"until": "2026-11-21T12:00:00Z"})),
+        (
+            "vehicle_availability",
+            "/data/vehicles/0/availabilities/0",
+            json!({"until": "2026-11-21T12:00:00Z"}),
+        ),
         ("vehicle_availability", "/data/vehicles/0/vehicle_id", json!("with a space")),
     ];
     for (name, place, wrong) in broken {
@@ -349,7 +358,10 @@ async fn only_what_can_be_rented_is_shown() {
     for vehicle in vehicles(&status) {
         let fuel = vehicle["current_fuel_percent"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&fuel));
-        assert_eq!((&vehicle["is_reserved"], &vehicle["is_disabled"]), (&json!(false), &json!(false)));
+        assert_eq!(
+            (&vehicle["is_reserved"], &vehicle["is_disabled"]),
+            (&json!(false), &json!(false))
+        );
     }
     // It comes back to where it was.
     fleet.ask("lost", vehicle::Command::ConnectionRestored { boot: 2 }).await;
@@ -368,7 +380,8 @@ async fn bookings_ahead_of_time_end_what_can_be_rented_now() {
     fleet.book(1, soon).await;
     let status = fleet.document("vehicle_status").await;
     assert_eq!(vehicles(&status).len(), 2);
-    let ends: Vec<_> = vehicles(&status).iter().filter_map(|it| it.get("available_until")).collect();
+    let ends: Vec<_> =
+        vehicles(&status).iter().filter_map(|it| it.get("available_until")).collect();
     assert_eq!(ends.len(), 1, "one of the two is promised to somebody from then on");
     assert!(soon.from.to_string().starts_with(ends[0].as_str().unwrap().trim_end_matches('Z')));
 

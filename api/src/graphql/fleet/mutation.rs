@@ -107,8 +107,7 @@ impl FleetMutation {
 fn obeyed(done: VehicleAnswer) -> Result<VehicleCommandSuccess, No> {
     let position = done.done.position;
     let vehicle = VehicleView::of_state(done.vehicle_id, &done.vehicle);
-    let reservation =
-        ReservationView::of_state(done.reservation_id, &done.reservation, position);
+    let reservation = ReservationView::of_state(done.reservation_id, &done.reservation, position);
     Ok(VehicleCommandSuccess {
         vehicle: vehicle.map(Vehicle::from).ok_or_else(|| No::absent("vehicle"))?,
         reservation: reservation.map(Reservation).ok_or_else(|| No::absent("reservation"))?,
