@@ -126,6 +126,7 @@ fn short(ask: &Ask) -> String {
         }
         Ask::Forget(key) => format!("forget {}", kind(&format!("{key:?}"))),
         Ask::Gateway(_) => "gateway".into(),
+        Ask::Vehicle(_) | Ask::Assign { .. } => panic!("booking asks no {ask:?}"),
         Ask::Alarm(alarm) => format!("alarm {}", kind(&format!("{alarm:?}"))),
     }
 }
@@ -142,9 +143,11 @@ fn name(command: &Command) -> String {
         Command::SeatMap(map, command) => (map.to_string(), format!("{command:?}")),
         Command::Inventory(sku, command) => (sku.to_string(), format!("{command:?}")),
         Command::Limit(_, command) => ("limit".into(), format!("{command:?}")),
-        Command::Item(..) | Command::Ticket(..) | Command::Notification(..) => {
-            panic!("booking asks no {command:?}")
-        }
+        Command::Vehicle(vehicle, command) => (vehicle.to_string(), format!("{command:?}")),
+        Command::Item(..)
+        | Command::Ticket(..)
+        | Command::Notification(..)
+        | Command::Inspection(..) => panic!("booking asks no {command:?}"),
     };
     let field = |name: &str| {
         let found = text.split_once(&format!("{name}: "))?.1;
