@@ -1,0 +1,1 @@
+//! The link to vehicles: commands out, answers and telemetry in, over any MQTT 5 broker.
