@@ -17,7 +17,7 @@ use mqtt5::broker::{
     AuthProvider, BrokerConfig, BrokerEventHandler, DynamicStorage, MemoryBackend, StorageBackend,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinSet;
 
 use super::doorman::Doorman;
@@ -90,13 +90,13 @@ impl Door {
         Arc::clone(&self.router)
     }
 
-    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(self, mut stop: oneshot::Receiver<()>) {
         let mut open = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
-                // Also when the sender is gone: nobody is left who could ask.
-                _ = stop.wait_for(|stop| *stop) => break,
+                // Its sender is dropped to stop: that needs no word.
+                _ = &mut stop => break,
                 Some(ended) = open.join_next() => told(ended),
                 _ = sweep.tick() => self.sweep().await,
                 accepted = self.listener.accept() => match accepted {

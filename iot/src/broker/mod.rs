@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use holdfast_domain::VehicleId;
 use mqtt5::broker::router::MessageRouter;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use fence::ENGINE;
@@ -117,12 +117,12 @@ impl Embedded {
                  positions can be read on the way; iot/mosquitto/ sets up a broker with TLS"
             );
         }
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = oneshot::channel();
         let door = door::Door::build(listener, auth, limits, twins).await?;
         let router = door.router();
         let task = tokio::spawn(door.run(stopped));
         tracing::info!(%addr, "embedded MQTT broker");
-        Ok(Running { addr, router, stop, task })
+        Ok(Running { addr, router, stop: Some(stop), task })
     }
 }
 
@@ -130,7 +130,7 @@ impl Embedded {
 pub struct Running {
     addr: SocketAddr,
     router: Arc<MessageRouter>,
-    stop: watch::Sender<bool>,
+    stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -164,7 +164,7 @@ impl Running {
     /// Takes nobody in any more, says goodbye to those who are there, and ends within two seconds.
     /// The engine's own link is stopped before: else it takes every goodbye for a lost vehicle.
     pub async fn stop(mut self) {
-        self.stop.send_replace(true);
+        drop(self.stop.take());
         // It bounds its own farewell; an end by panic is an end too.
         let _ = (&mut self.task).await;
     }
