@@ -90,7 +90,16 @@ fn vehicle(
             let reservation_id = Some(reservation_id);
             let kind = CommandKind::Unlock;
             sent(
-                VehicleCall { vehicle_id, kind, command_id, reservation_id, seq, attempt, iat, exp },
+                VehicleCall {
+                    vehicle_id,
+                    kind,
+                    command_id,
+                    reservation_id,
+                    seq,
+                    attempt,
+                    iat,
+                    exp,
+                },
                 settings,
             )
         }
@@ -105,7 +114,16 @@ fn vehicle(
         } => {
             let kind = CommandKind::Lock;
             let mut asks = sent(
-                VehicleCall { vehicle_id, kind, command_id, reservation_id, seq, attempt, iat, exp },
+                VehicleCall {
+                    vehicle_id,
+                    kind,
+                    command_id,
+                    reservation_id,
+                    seq,
+                    attempt,
+                    iat,
+                    exp,
+                },
                 settings,
             );
             asks.push(Ask::Forget(TimerKey::VehicleLock(id.clone())));

@@ -126,11 +126,7 @@ impl State {
         Ok(later.map(extended).into_iter().collect())
     }
 
-    pub(super) fn withdraw(
-        &self,
-        reservation_id: ReservationId,
-        attempt: AttemptId,
-    ) -> Vec<Event> {
+    pub(super) fn withdraw(&self, reservation_id: ReservationId, attempt: AttemptId) -> Vec<Event> {
         match self.claims.withdraw(&reservation_id, &attempt) {
             Withdraw::Already => vec![],
             Withdraw::Name => vec![Event::AttemptWithdrawn { reservation_id, attempt }],
@@ -186,10 +182,7 @@ impl State {
 
     pub(super) fn drop_lapsed(&self, reservation_id: ReservationId, now: Timestamp) -> Vec<Event> {
         let lapsed = self.claims.lapsed_claim(&reservation_id, now);
-        lapsed
-            .map(|_| freed(reservation_id, ReleaseReason::Expired, None))
-            .into_iter()
-            .collect()
+        lapsed.map(|_| freed(reservation_id, ReleaseReason::Expired, None)).into_iter().collect()
     }
 }
 

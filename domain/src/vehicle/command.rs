@@ -99,12 +99,7 @@ pub enum Command {
     DropLapsed { reservation_id: ReservationId },
     /// Open it for the customer of that reservation; another unlock of the same that is under way is
     /// joined.
-    RequestUnlock {
-        command_id: Uuid,
-        reservation_id: ReservationId,
-        by: By,
-        deadline: Timestamp,
-    },
+    RequestUnlock { command_id: Uuid, reservation_id: ReservationId, by: By, deadline: Timestamp },
     /// Close it. Without a reservation only an operator or a process may ask.
     RequestLock {
         command_id: Uuid,

@@ -107,11 +107,7 @@ impl State {
     }
 
     /// Locks what nobody may have open; asked again and again by the unlock process.
-    pub(super) fn secure(
-        &self,
-        command_id: Uuid,
-        now: Timestamp,
-    ) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn secure(&self, command_id: Uuid, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         if !self.needs_lock() || self.command.is_some() || self.is_known(command_id) {
             return Ok(vec![]);
         }

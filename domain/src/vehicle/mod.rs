@@ -59,7 +59,9 @@ pub const LOCK_WITHIN: Duration = Duration::from_secs(20);
 pub const ENDED_KEPT: usize = 64;
 
 /// Where the rental stands; MDS's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Rental {
     /// There is no such vehicle.
@@ -315,10 +317,7 @@ impl State {
     pub fn is_secured(&self) -> bool {
         let unlocking =
             self.command.as_ref().is_some_and(|command| command.kind == CommandKind::Unlock);
-        self.bolt == Bolt::Locked
-            && self.doors != Some(false)
-            && self.owed.is_none()
-            && !unlocking
+        self.bolt == Bolt::Locked && self.doors != Some(false) && self.owed.is_none() && !unlocking
     }
 
     /// Whether it has said that it is there, and nothing since says that it is gone.
