@@ -1,12 +1,12 @@
 //! Ids as customers see them: with a prefix that says what they name, accepted with or without it.
 //!
 //! ```text
-//!   res_018f2c4e-…   pay_…   tkt_…   ntf_…   dlq_…   lck_018f2c4e-…-hall   (a lock names its map too)
+//!   res_018f2c4e-…   pay_…   tkt_…   ntf_…   ins_…   dlq_…   lck_018f2c4e-…-hall   (a lock names its map too)
 //! ```
 
 use holdfast_domain::{
-    Decider, LockId, NotificationId, PaymentId, ReservationId, SeatMapId, TicketId, payment,
-    reservation, ticket,
+    Decider, LockId, NotificationId, PaymentId, ReservationId, SeatMapId, TicketId, inspection,
+    payment, reservation, ticket,
 };
 use uuid::Uuid;
 
@@ -81,6 +81,9 @@ pub(crate) fn read_stream(text: &str) -> Result<String, No> {
         Some(("pay", id)) => uuid(id).map_or_else(named, |id| stream(payment::State::CATEGORY, id)),
         Some(("tkt", id)) => uuid(id).map_or_else(named, |id| stream(ticket::State::CATEGORY, id)),
         Some(("ntf", id)) => uuid(id).map_or_else(named, |id| stream("notification", id)),
+        Some(("ins", id)) => {
+            uuid(id).map_or_else(named, |id| stream(inspection::State::CATEGORY, id))
+        }
         Some(("lck", _)) => read_lock(text).map_or_else(named, |(_, map)| {
             Err(No::invalid(format!("a seat lock has no stream of its own; ask for seatmap-{map}")))
         }),

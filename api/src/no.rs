@@ -261,7 +261,9 @@ fn more(refusal: &process::Refusal, target: String, suggested: Vec<SeatId>) -> M
         | R::Limit(_)
         | R::Item(_)
         | R::Ticket(_)
-        | R::Notification(_) => More::Nothing,
+        | R::Notification(_)
+        | R::Vehicle(_)
+        | R::Inspection(_) => More::Nothing,
     }
 }
 

@@ -3,7 +3,8 @@
 
 use holdfast_domain::process::Refusal as R;
 use holdfast_domain::{
-    inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    inspection, inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    vehicle,
 };
 
 use crate::Rejection;
@@ -37,6 +38,8 @@ pub fn refusal_code(refusal: &R) -> &'static str {
         R::Item(refusal) => of_item(refusal),
         R::Ticket(refusal) => of_ticket(refusal),
         R::Notification(notification::Refusal::AlreadyExists) => "VERSION_CONFLICT",
+        R::Vehicle(refusal) => of_vehicle(refusal),
+        R::Inspection(refusal) => of_inspection(refusal),
     }
 }
 
@@ -126,5 +129,33 @@ fn of_ticket(refusal: &ticket::Refusal) -> &'static str {
         X::AlreadyRedeemed => "ALREADY_REDEEMED",
         X::Revoked => "CANCELLED",
         X::InvalidNonce => "INVALID_INPUT",
+    }
+}
+
+fn of_vehicle(refusal: &vehicle::Refusal) -> &'static str {
+    use vehicle::Refusal as X;
+    match refusal {
+        X::NotFound => "NOT_FOUND",
+        X::AlreadyExists | X::NotDue { .. } => "VERSION_CONFLICT",
+        X::InvalidRegistration(_) | X::InvalidFuel(_) => "INVALID_INPUT",
+        X::Taken | X::Unavailable => "VEHICLE_UNAVAILABLE",
+        X::NotConfirmed => "NOT_CONFIRMED",
+        X::NotStarted => "NOT_STARTED",
+        X::Completed => "COMPLETED",
+        X::InUse => "IN_USE",
+        X::Offline => "VEHICLE_OFFLINE",
+        X::UnlockInProgress { .. } => "UNLOCK_IN_PROGRESS",
+        X::NoClaim | X::StaleEpoch => "NOT_HELD",
+        X::TooLate => "VEHICLE_TIMEOUT",
+    }
+}
+
+fn of_inspection(refusal: &inspection::Refusal) -> &'static str {
+    use inspection::Refusal as X;
+    match refusal {
+        X::NotFound => "NOT_FOUND",
+        X::AlreadyExists => "IDEMPOTENCY_KEY_REUSED",
+        X::Decided(_) => "VERSION_CONFLICT",
+        X::InvalidAmount | X::InvalidReport(_) => "INVALID_INPUT",
     }
 }

@@ -20,7 +20,7 @@ use crate::dispatch::{
 use crate::follow::Index;
 use crate::hosted::Hosted;
 use crate::patience::Waiting;
-use crate::ports::{Clock, Gateway, Ids};
+use crate::ports::{Clock, Gateway, Ids, VehicleLink};
 use crate::runner::{RunnerError, Worker};
 use crate::running::{Died, Running, Tasks};
 use crate::settings::{Protections, Settings};
@@ -42,6 +42,8 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     /// Where money comes from.
     pub gateways: Vec<Arc<dyn Gateway>>,
+    /// The way to the vehicles.
+    pub vehicles: Arc<dyn VehicleLink>,
     /// What stands beside the log.
     pub side: Side,
     /// Where states of long streams are kept, so that they load fast.
@@ -61,6 +63,7 @@ pub(crate) struct Core {
     pub(crate) side: Side,
     pub(crate) index: Index,
     gateways: BTreeMap<&'static str, Arc<dyn Gateway>>,
+    pub(crate) vehicles: Arc<dyn VehicleLink>,
     pub(crate) workers: RwLock<Vec<Arc<Worker>>>,
     /// Requests that outlive their askers.
     pub(crate) tasks: Tasks,
@@ -126,7 +129,7 @@ impl Engine {
         protections: Protections,
         processes: &[Process],
     ) -> Result<(Engine, Running), StartError> {
-        let Parts { store, clock, ids, gateways, side, snapshots, settings } = parts;
+        let Parts { store, clock, ids, gateways, vehicles, side, snapshots, settings } = parts;
         let snapshots = if settings.snapshot_every == 0 { Snapshots::none() } else { snapshots };
         let floor = last_moment(&*store, settings.clock_jump).await?;
         let jump = if protections.steady_clock { settings.clock_jump } else { Duration::MAX };
@@ -140,7 +143,7 @@ impl Engine {
             protections,
             waiting: Waiting::default(),
         });
-        for consumer in ["keys", "booking", "payment", "tickets", "notices"] {
+        for consumer in std::iter::once("keys").chain(Process::ALL.map(Process::name)) {
             let checkpoint = side.checkpoint(consumer).await?;
             let head = house.store.head();
             if checkpoint > head {
@@ -151,6 +154,7 @@ impl Engine {
             dispatch: Dispatch::new(house.clone()),
             index: Index::new(house.clone(), side.clone()),
             gateways: gateways.into_iter().map(|gateway| (gateway.name(), gateway)).collect(),
+            vehicles,
             workers: RwLock::default(),
             tasks: Tasks::default(),
             lanes: Tasks::default(),

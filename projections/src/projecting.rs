@@ -191,6 +191,8 @@ impl Projecting {
                 | AnyEvent::Item(..)
                 | AnyEvent::Ticket(..)
                 | AnyEvent::Notification(..)
+                | AnyEvent::Vehicle(..)
+                | AnyEvent::Inspection(..)
                 | AnyEvent::DeadLetter(..) => {}
             }
         }
@@ -265,7 +267,7 @@ impl Projecting {
                     self.dead_letters.apply(tx, consumer, event, seen.at, position).await?;
                 }
             }
-            AnyEvent::Limit(..) => {}
+            AnyEvent::Limit(..) | AnyEvent::Vehicle(..) | AnyEvent::Inspection(..) => {}
         }
         Ok(())
     }

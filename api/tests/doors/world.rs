@@ -70,6 +70,7 @@ impl World {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds),
             gateways: vec![Arc::new(Till::default())],
+            vehicles: Arc::new(holdfast_engine::ports::NoLink),
             side: Side::in_memory().await.unwrap(),
             snapshots: holdfast_engine::Snapshots::none(),
             settings,

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_domain::{
-    Timestamp, inventory, item, limit, notification, payment, process, reservation, seatmap, ticket,
+    Timestamp, inspection, inventory, item, limit, notification, payment, process, reservation,
+    seatmap, ticket, vehicle,
 };
 use holdfast_store::{EventStore, Position, StreamId};
 
@@ -81,6 +82,8 @@ pub struct AllSlots {
     pub(crate) items: Slots<item::State>,
     pub(crate) tickets: Slots<ticket::State>,
     pub(crate) notices: Slots<notification::State>,
+    pub(crate) vehicles: Slots<vehicle::State>,
+    pub(crate) inspections: Slots<inspection::State>,
     pub(crate) letters: Slots<letters::State>,
 }
 
@@ -161,6 +164,8 @@ impl Dispatch {
             items: Slots::new(&house),
             tickets: Slots::new(&house),
             notices: Slots::new(&house),
+            vehicles: Slots::new(&house),
+            inspections: Slots::new(&house),
             letters: Slots::new(&house),
         };
         Self { house, slots }
@@ -256,6 +261,10 @@ impl Dispatch {
             C::Notification(id, command) => {
                 self.done::<notification::State>(&id, command, context).await
             }
+            C::Vehicle(id, command) => self.done::<vehicle::State>(&id, command, context).await,
+            C::Inspection(id, command) => {
+                self.done::<inspection::State>(&id, command, context).await
+            }
         }
     }
 
@@ -279,6 +288,8 @@ impl Dispatch {
             items,
             tickets,
             notices,
+            vehicles,
+            inspections,
             letters,
         } = &self.slots;
         reservations.evict_idle();
@@ -289,6 +300,8 @@ impl Dispatch {
         items.evict_idle();
         tickets.evict_idle();
         notices.evict_idle();
+        vehicles.evict_idle();
+        inspections.evict_idle();
         letters.evict_idle();
     }
 }

@@ -68,6 +68,8 @@ impl LiveHolds {
             | AnyEvent::Item(..)
             | AnyEvent::Ticket(..)
             | AnyEvent::Notification(..)
+            | AnyEvent::Vehicle(..)
+            | AnyEvent::Inspection(..)
             | AnyEvent::DeadLetter(..) => {}
         }
     }

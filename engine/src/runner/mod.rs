@@ -404,8 +404,11 @@ impl Worker {
 /// The events that a process has something to say about.
 fn wanted(process: Process) -> Filter {
     let categories: &[&str] = match process {
-        Process::Booking => &["reservation", "payment", "seatmap", "inventory", "limit"],
+        Process::Booking => &["reservation", "payment", "seatmap", "inventory", "limit", "vehicle"],
         Process::Payment => &["payment"],
+        Process::Rental => &["reservation", "vehicle", "payment"],
+        Process::Unlock => &["vehicle"],
+        Process::Damage => &["inspection", "payment"],
         Process::Tickets | Process::Notices => &["reservation"],
     };
     Filter::Categories(categories.iter().map(|name| (*name).into()).collect())

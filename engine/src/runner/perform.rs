@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_domain::payment::{self, Status, Via};
-use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall};
-use holdfast_domain::{PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap};
+use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall, VehicleCall};
+use holdfast_domain::{
+    PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap, vehicle,
+};
 use uuid::Uuid;
 
 use super::parking::{Trouble, told};
 use super::{Work, Worker};
 use crate::Rejection;
 use crate::dispatch::{Context, Failed, View};
-use crate::ports::GatewayAnswer;
+use crate::ports::{GatewayAnswer, Sent};
 use crate::side::TimerRow;
 
 /// Gateways forget keys after a day at the earliest; what is nearly as old is asked for first.
@@ -225,11 +227,42 @@ impl Worker {
                 Ok(())
             }
             Ask::Gateway(call) => self.call(call, id, cause).await,
+            Ask::Vehicle(call) => self.send(call).await,
+            Ask::Assign { reservation_id, epoch: _ } => {
+                self.alarm(&Alarm::NoVehicle { reservation_id: *reservation_id });
+                Ok(())
+            }
             Ask::Alarm(alarm) => {
                 self.alarm(alarm);
                 Ok(())
             }
         }
+    }
+
+    /// Sends a command to a vehicle, unless it has ended meanwhile. A broker that does not take it is no
+    /// failure: the next attempt comes by itself, and at its deadline the command has failed.
+    async fn send(&self, call: &VehicleCall) -> Result<(), Failure> {
+        let id = call.command_id;
+        let under_way = self.patiently(|| {
+            let look = move |view: View<'_, vehicle::State>| {
+                view.state.command().is_some_and(|command| command.command_id == id)
+            };
+            self.core.dispatch.try_look::<vehicle::State, _>(&call.vehicle_id, look)
+        });
+        let trouble = |failed| Failure { text: told(failed), parks_lane: true };
+        if !under_way.await.map_err(trouble)? || call.exp <= self.core.now() {
+            return Ok(());
+        }
+        let outcome = match self.core.vehicles.send(call).await {
+            Sent::Handed => "handed",
+            Sent::Expired => "expired",
+            Sent::NotConnected(why) => {
+                tracing::warn!(vehicle = %call.vehicle_id, command = %id, why, "not sent");
+                "not_connected"
+            }
+        };
+        metrics::counter!("holdfast_vehicle_commands_total", "outcome" => outcome).increment(1);
+        Ok(())
     }
 
     /// One command; false when it was refused, and what then follows is done.
@@ -357,6 +390,12 @@ impl Worker {
             Alarm::AmountMismatch { .. } => "amount_mismatch",
             Alarm::GatewayRefuses { .. } => "gateway_refuses",
             Alarm::Chargeback { .. } => "chargeback",
+            Alarm::VehicleUnlockedByNobody { .. } => "vehicle_unlocked_by_nobody",
+            Alarm::VehicleLockFailed { .. } => "vehicle_lock_failed",
+            Alarm::NoVehicle { .. } => "no_vehicle",
+            Alarm::VehicleSilent { .. } => "vehicle_silent",
+            Alarm::SpoofedAnswer { .. } => "spoofed_answer",
+            Alarm::OdometerAnomaly { .. } => "odometer_anomaly",
         };
         metrics::counter!("holdfast_alarms_total", "kind" => kind).increment(1);
         self.core.alarm(alarm.clone());
@@ -369,10 +408,17 @@ fn only_clears_away(ask: &Ask) -> bool {
         Ask::Do(
             Command::SeatMap(_, seatmap::Command::DropLapsed { .. })
             | Command::Inventory(_, inventory::Command::DropLapsed { .. })
-            | Command::Limit(_, limit::Command::DropLapsed { .. }),
+            | Command::Limit(_, limit::Command::DropLapsed { .. })
+            | Command::Vehicle(_, vehicle::Command::DropLapsed { .. }),
         ) => true,
         Ask::Wake { then, .. } => only_clears_away(then),
-        Ask::Do(_) | Ask::Steps(_) | Ask::Forget(_) | Ask::Gateway(_) | Ask::Alarm(_) => false,
+        Ask::Do(_)
+        | Ask::Steps(_)
+        | Ask::Forget(_)
+        | Ask::Gateway(_)
+        | Ask::Vehicle(_)
+        | Ask::Assign { .. }
+        | Ask::Alarm(_) => false,
     }
 }
 
