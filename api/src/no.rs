@@ -226,6 +226,7 @@ impl From<Rejection> for No {
             Rejection::TooManyHolds { limit, already } => {
                 no.more = More::LimitExceeded { limit, already_held: already };
             }
+            Rejection::Vehicle { retry_after, .. } => no.retry_after = retry_after.or(no.retry_after),
             Rejection::NotFound(_)
             | Rejection::InvalidInput(_)
             | Rejection::VersionConflict { .. }
