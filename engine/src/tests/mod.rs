@@ -3,14 +3,19 @@
 //! taken away, where it must then be seen to happen.
 
 mod bank;
+mod cars;
+mod link;
 mod world;
 
 mod clockwork;
 mod crashes;
+mod fleet;
 mod hosting;
 mod keys;
 mod money;
 mod pools;
 mod processes;
 mod reading;
+mod rentals;
 mod snapshots;
+mod unlocking;
