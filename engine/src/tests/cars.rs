@@ -11,9 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::link::{obeyed, says};
 use super::world::{NOON, World, eur, operator, request, secs, sku};
-use crate::{
-    Done, LineRequest, Rejection, ReservationAnswer, VehicleAnswer, VehicleRegistration,
-};
+use crate::{Done, LineRequest, Rejection, ReservationAnswer, VehicleAnswer, VehicleRegistration};
 
 pub(super) const COMPACT: &str = "compact";
 /// What one costs.
@@ -85,7 +83,12 @@ impl World {
     }
 
     /// Held, paid, and committed.
-    pub(super) async fn hire(&self, who: &str, key: &str, lines: Vec<LineRequest>) -> ReservationId {
+    pub(super) async fn hire(
+        &self,
+        who: &str,
+        key: &str,
+        lines: Vec<LineRequest>,
+    ) -> ReservationId {
         let id = self.reserve(who, key, lines).await.expect("one is free").id;
         self.pay(who, &format!("pay {key}"), id, "approve").await.expect("money");
         self.quiet().await;
@@ -110,6 +113,15 @@ impl World {
     ) -> JoinHandle<Result<VehicleAnswer, Rejection>> {
         let (engine, request) = (self.engine.clone(), request(who, "unlockVehicle", key));
         tokio::spawn(async move { engine.unlock_vehicle(&request, id).await })
+    }
+
+    /// Until so many wait for a vehicle's answer.
+    pub(super) async fn waited_for(&self, name: &str, count: usize) {
+        let stream = holdfast_store::StreamId::new(format!("vehicle-{name}"));
+        let bells = &self.engine.core().index.bells;
+        while bells.waiting_for(&stream) < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     pub(super) async fn give_back(

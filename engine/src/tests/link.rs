@@ -122,13 +122,7 @@ impl VehicleLink for SimLink {
                 engine.vehicle_answered(call.vehicle_id.clone(), answer).await.expect("recorded");
             }
             (Manner::Lethal, _) => std::future::pending::<()>().await,
-            (
-                Manner::Obedient
-                | Manner::Silent
-                | Manner::Unconnected
-                | Manner::Stillborn,
-                _,
-            ) => {}
+            (Manner::Obedient | Manner::Silent | Manner::Unconnected | Manner::Stillborn, _) => {}
         }
         Sent::Handed
     }
