@@ -206,8 +206,6 @@ impl Projecting {
                 | AnyEvent::Item(..)
                 | AnyEvent::Ticket(..)
                 | AnyEvent::Notification(..)
-                | AnyEvent::Vehicle(..)
-                | AnyEvent::Inspection(..)
                 | AnyEvent::DeadLetter(..) => {}
             }
         }
