@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_domain::{NotificationId, ReservationId, Timestamp, UserId};
+use holdfast_domain::{InspectionId, NotificationId, ReservationId, Timestamp, UserId, VehicleId};
 use holdfast_engine::{Engine, Request};
 use holdfast_projections::{NotificationRow, PageRequest, QueryError, ReadModels};
 use holdfast_store::{Direction, Position, StreamId};
@@ -18,7 +18,7 @@ use crate::names;
 use crate::no::{Code, More, No};
 use crate::ops::Operation;
 use crate::rate::Rates;
-use crate::view::ReservationView;
+use crate::view::{InspectionView, ReservationView, VehicleView};
 use crate::who::Who;
 
 /// Shared by every request.
@@ -177,6 +177,26 @@ impl Door {
     ) -> Result<Option<ReservationView>, No> {
         let row = self.reads.reservation(id).await.map_err(trouble)?;
         Ok(row.filter(|row| who.may_see(&row.user_id)).map(ReservationView::from))
+    }
+
+    /// A vehicle that this one may see.
+    pub(crate) async fn vehicle(
+        &self,
+        who: &Who,
+        id: &VehicleId,
+    ) -> Result<Option<VehicleView>, No> {
+        let row = self.reads.vehicle(id).await.map_err(trouble)?;
+        Ok(row.map(VehicleView::from).filter(|view| view.shows_to(who)))
+    }
+
+    /// An inspection that this one may see.
+    pub(crate) async fn inspection(
+        &self,
+        who: &Who,
+        id: &InspectionId,
+    ) -> Result<Option<InspectionView>, No> {
+        let row = self.reads.inspection(id).await.map_err(trouble)?;
+        Ok(row.filter(|row| who.may_see(&row.user_id)).map(InspectionView::from))
     }
 
     /// Whose lists this one reads: everybody's for those who see everything.

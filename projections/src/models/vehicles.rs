@@ -172,6 +172,7 @@ pub(crate) const VEHICLES: Table = Table {
     indexes: &[
         Index { name: "vehicles_by_class", columns: &["sku", "status", "id"], early: false },
         Index { name: "vehicles_by_status", columns: &["status", "id"], early: false },
+        Index { name: "vehicles_by_user", columns: &["user_id", "id"], early: false },
         Index { name: "vehicles_by_reservation", columns: &["reservation_id"], early: false },
     ],
 };
@@ -304,8 +305,33 @@ impl ReadModels {
         status: Option<Reported>,
         page: &PageRequest,
     ) -> Result<Page<VehicleRow>, QueryError> {
+        self.some_vehicles(None, sku, status, page).await
+    }
+
+    /// The same, of those that a customer has at the moment.
+    pub async fn vehicles_of(
+        &self,
+        user: &UserId,
+        sku: Option<&Sku>,
+        status: Option<Reported>,
+        page: &PageRequest,
+    ) -> Result<Page<VehicleRow>, QueryError> {
+        self.some_vehicles(Some(user), sku, status, page).await
+    }
+
+    async fn some_vehicles(
+        &self,
+        user: Option<&UserId>,
+        sku: Option<&Sku>,
+        status: Option<Reported>,
+        page: &PageRequest,
+    ) -> Result<Page<VehicleRow>, QueryError> {
         let mut sql = format!("{} WHERE id > ?", VEHICLES.select());
         let mut values: Vec<Value> = vec![page.after.as_deref().unwrap_or("").into()];
+        if let Some(user) = user {
+            sql.push_str(" AND user_id = ?");
+            values.push(user.as_str().into());
+        }
         if let Some(sku) = sku {
             sql.push_str(" AND sku = ?");
             values.push(sku.as_str().into());
