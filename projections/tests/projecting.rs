@@ -208,7 +208,10 @@ async fn compare_fleet(world: &World, reads: &ReadModels) {
             state.command().map(|it| (it.command_id, it.kind, it.deadline)),
         );
         assert_eq!(row.out_of_service.as_deref(), state.out_of_service());
-        assert_eq!((row.vin.as_str(), Some(&row.sku)), (state.vin_ref().unwrap(), state.type_pool()));
+        assert_eq!(
+            (row.vin.as_str(), Some(&row.sku)),
+            (state.vin_ref().unwrap(), state.type_pool())
+        );
     }
     let page = PageRequest { first: 100, after: None };
     let all = reads.vehicles(None, None, &page).await.unwrap();

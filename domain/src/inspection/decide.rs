@@ -29,9 +29,7 @@ impl State {
             Command::Reject { by, reason } => self.reject(operator(by)?, reason.clone()),
             Command::Dispute { by, reason } => self.dispute(by, reason.clone()),
             Command::Waive { by, reason } => self.waive(operator(by)?, reason.clone()),
-            Command::RecordCharged { payment_id, amount } => {
-                Ok(self.charged(*payment_id, *amount))
-            }
+            Command::RecordCharged { payment_id, amount } => Ok(self.charged(*payment_id, *amount)),
             Command::RecordChargeFailed { payment_id, attempt, code } => {
                 Ok(self.charge_failed(*payment_id, *attempt, code))
             }
@@ -81,11 +79,7 @@ impl State {
         Ok(events)
     }
 
-    fn approve(
-        &self,
-        by: Option<UserId>,
-        amount: Option<Money>,
-    ) -> Result<Vec<Event>, Refusal> {
+    fn approve(&self, by: Option<UserId>, amount: Option<Money>) -> Result<Vec<Event>, Refusal> {
         let same = amount.is_none() || amount == self.amount;
         match self.status {
             ClaimStatus::None => Err(Refusal::NoClaim),
@@ -113,11 +107,7 @@ impl State {
         }
     }
 
-    fn reject(
-        &self,
-        by: Option<UserId>,
-        reason: Option<String>,
-    ) -> Result<Vec<Event>, Refusal> {
+    fn reject(&self, by: Option<UserId>, reason: Option<String>) -> Result<Vec<Event>, Refusal> {
         match self.status {
             ClaimStatus::None => Err(Refusal::NoClaim),
             ClaimStatus::Rejected => Ok(vec![]),
@@ -185,12 +175,7 @@ impl State {
     }
 
     /// Only the charge that is under way: one that is told twice failed once.
-    fn charge_failed(
-        &self,
-        payment_id: PaymentId,
-        attempt: Option<u16>,
-        code: &str,
-    ) -> Vec<Event> {
+    fn charge_failed(&self, payment_id: PaymentId, attempt: Option<u16>, code: &str) -> Vec<Event> {
         let is_the_present = match attempt {
             Some(attempt) => attempt == self.attempt(),
             None => self.charging,

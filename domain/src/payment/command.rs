@@ -121,7 +121,9 @@ pub enum Refusal {
     AmountMismatch,
     #[error("a refund must be positive and at most what is left: {left}")]
     NotRefundable { left: Money },
-    #[error("there is nothing that it could be charged on: its reservation was paid by no such means")]
+    #[error(
+        "there is nothing that it could be charged on: its reservation was paid by no such means"
+    )]
     NoMeans,
     #[error("the attempt's number does not follow the last one")]
     WrongAttempt { last: u16 },

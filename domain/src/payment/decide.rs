@@ -27,14 +27,7 @@ pub(super) fn decide(
             };
             begin::initiate(state, id, &wish)
         }
-        Command::ChargeLater {
-            reservation_id,
-            inspection_id,
-            amount,
-            attempt,
-            means,
-            tenant,
-        } => {
+        Command::ChargeLater { reservation_id, inspection_id, amount, attempt, means, tenant } => {
             let means = means.as_ref().ok_or(Refusal::NoMeans)?;
             let kind = inspection_id.map_or(Kind::Extra, |_| Kind::DamageCharge);
             let wish = begin::Wish {

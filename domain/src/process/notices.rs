@@ -21,9 +21,7 @@ pub fn react(fact: &Fact<'_>) -> Vec<Ask> {
         | What::Limit(..)
         | What::Item(..)
         | What::Ticket(..)
-        | What::Notification(..)
-        | What::Vehicle(..)
-        | What::Inspection(..) => vec![],
+        | What::Notification(..) => vec![],
     }
 }
 
@@ -89,11 +87,7 @@ fn of_a_vehicle(event: &vehicle::Event, state: &vehicle::State) -> Vec<Ask> {
     told(reservation_id, claim.user_id, About::LateUnlock, &which, None)
 }
 
-fn of_an_inspection(
-    id: &str,
-    event: &inspection::Event,
-    state: &inspection::State,
-) -> Vec<Ask> {
+fn of_an_inspection(id: &str, event: &inspection::Event, state: &inspection::State) -> Vec<Ask> {
     use inspection::Event as E;
     let (Some(reservation_id), Some(user_id)) = (&state.reservation_id, &state.user_id) else {
         return vec![];
@@ -160,10 +154,10 @@ fn told(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
     use crate::reservation::{
         Attempt, CancelReason, CancelledBy, ExtensionReason, LateReason, Status,
     };
-    use crate::Timestamp;
 
     fn heard(event: &Event) -> Vec<(NotificationId, About)> {
         let id = ReservationId(derive(&["r"]));

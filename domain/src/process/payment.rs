@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use super::{Alarm, Ask, Command, Fact, GatewayCall, Refusal, Settings, TimerKey, What};
 use crate::payment::{
-    Attempt, Command as Payment, Event, IgnoredWhy, Kind, Operation, Refund, Retry, State, Status, key,
+    Attempt, Command as Payment, Event, IgnoredWhy, Kind, Operation, Refund, Retry, State, Status,
+    key,
 };
 use crate::{PaymentId, Timestamp};
 
@@ -139,15 +140,16 @@ fn of_payment(about: &About<'_>, event: &Event) -> Vec<Ask> {
         }
         Event::Authorized { attempt, authorization_expires_at, .. } => {
             let mut asks = about.no_more_polls(*attempt);
-            let capture =
-                || Ask::Do(Command::Payment(*id, Payment::Capture { attempt: *attempt }));
+            let capture = || Ask::Do(Command::Payment(*id, Payment::Capture { attempt: *attempt }));
             match state.kind {
                 // Whoever captures it earlier, at the confirmation or at the return, makes this idle.
-                Kind::Reservation => asks.extend(authorization_expires_at.map(|lapses| Ask::Wake {
-                    key: TimerKey::Capture(*id, *attempt),
-                    at: capture_at(about.at, lapses, about.settings.capture_margin),
-                    then: Box::new(capture()),
-                })),
+                Kind::Reservation => {
+                    asks.extend(authorization_expires_at.map(|lapses| Ask::Wake {
+                        key: TimerKey::Capture(*id, *attempt),
+                        at: capture_at(about.at, lapses, about.settings.capture_margin),
+                        then: Box::new(capture()),
+                    }))
+                }
                 Kind::DamageCharge | Kind::Extra => asks.push(capture()),
             }
             asks

@@ -22,10 +22,7 @@
 //! it any more, and the reservation is cancelled: by the same hand, or, if that was stopped in between,
 //! on account of the vehicle's fact.
 //!
-//! Locking, retries, lost connections and alarms about them are the unlock process's (`unlock.rs`).
-
-#[cfg(test)]
-mod tests;
+//! Locking, retries, lost connections and alarms about them are the unlock process's (`unlock.rs`). The stories of `tests/rentals.rs` are told on all of it.
 
 use super::{Alarm, Ask, Charge, Command, Fact, Refusal, Settings, TimerKey, What};
 use crate::reservation::{self, CancelReason, Claim, Event, State, Status};

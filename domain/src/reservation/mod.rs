@@ -72,6 +72,7 @@ pub struct State {
     #[serde(with = "crate::kept::as_stored")]
     pub claims: Vec<Claim>,
     /// What declined, late and authorized money does.
+    #[serde(with = "crate::kept::as_stored")]
     pub policies: Policies,
     /// The deadline of a hold; none once confirmed or ended.
     pub hold_expires_at: Option<Timestamp>,

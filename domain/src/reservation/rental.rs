@@ -46,10 +46,9 @@ impl State {
                     Ok(vec![Event::VehicleAssigned { vehicle_id: vehicle_id.clone() }])
                 }
             },
-            Status::Hold
-            | Status::AwaitingPayment
-            | Status::HoldFailed
-            | Status::HoldExpired => Err(Refusal::NotConfirmed),
+            Status::Hold | Status::AwaitingPayment | Status::HoldFailed | Status::HoldExpired => {
+                Err(Refusal::NotConfirmed)
+            }
             Status::Reacquiring => Err(Refusal::Reacquiring),
             Status::Completed => Err(Refusal::Completed),
             Status::Cancelled => Err(Refusal::Cancelled),

@@ -18,8 +18,8 @@ use crate::tables::{Column, Row, Stored, Table, TableError, Value};
 use crate::{QueryError, ReadModels};
 
 pub(crate) use apply::Availability;
-use over_time::{Level, OverTime};
 pub use over_time::FreeSpan;
+use over_time::{Level, OverTime};
 
 /// Why there is something, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

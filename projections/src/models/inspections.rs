@@ -163,7 +163,8 @@ impl Inspections {
         state: &State,
         seen: Seen,
     ) -> Result<(), TableError> {
-        if let Event::Submitted { reservation_id, user_id, description, photos, odometer_m } = event {
+        if let Event::Submitted { reservation_id, user_id, description, photos, odometer_m } = event
+        {
             self.rows.put(InspectionRow {
                 id,
                 reservation_id: *reservation_id,

@@ -28,8 +28,6 @@ use uuid::Uuid;
 
 mod vehicles;
 
-pub use vehicles::inspection_id;
-
 /// Where the world's clock begins.
 pub const START: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -368,6 +366,7 @@ impl World {
                     on_decline: *dice.one(&[OnDecline::Release, OnDecline::KeepHold]),
                     late_payment: *dice.one(&[LatePayment::TryReacquire, LatePayment::Refund]),
                     capture: Capture::OnConfirm,
+                    remote_unlock: !dice.chance(3),
                 };
                 C::PlaceHold {
                     user_id: user(number % 4),

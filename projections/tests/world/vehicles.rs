@@ -8,7 +8,7 @@ use holdfast_domain::vehicle::{
 use super::*;
 
 /// The inspection of that number.
-pub fn inspection_id(number: u64) -> InspectionId {
+fn inspection_id(number: u64) -> InspectionId {
     InspectionId(derive(&["inspection", &number.to_string()]))
 }
 
@@ -55,7 +55,8 @@ impl World {
         let epoch = 1 + (dice.below(8) / 6) as u32;
         let attempt = AttemptId(derive(&["attempt", &dice.below(3).to_string()]));
         let expires_at = self.until(dice);
-        let fresh = derive(&["vehicle-command", &self.events.to_string(), &dice.roll().to_string()]);
+        let fresh =
+            derive(&["vehicle-command", &self.events.to_string(), &dice.roll().to_string()]);
         let under_way = state.command().filter(|_| !dice.chance(4));
         let known = under_way.map(|it| it.command_id);
         let known = known.or_else(|| self.commands.last().copied());
@@ -135,7 +136,9 @@ impl World {
                 },
                 low_fuel: 15,
             },
-            30 if dice.chance(2) => C::ConnectionLost { last_seen: self.now, boot: 1 + dice.below(2) },
+            30 if dice.chance(2) => {
+                C::ConnectionLost { last_seen: self.now, boot: 1 + dice.below(2) }
+            }
             30 => C::ConnectionRestored { boot: 1 + dice.below(3) },
             _ if dice.chance(2) => {
                 C::SetOutOfService { by: By::Operator(user(0)), reason: "a dent".into() }

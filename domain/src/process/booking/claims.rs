@@ -110,10 +110,9 @@ pub(super) fn give_up(id: &ReservationId, state: &State, reason: ReleaseReason) 
 fn freed(id: &ReservationId, claim: &Claim, epoch: Epoch, reason: ReleaseReason) -> Command {
     let reservation_id = *id;
     match claim {
-        Claim::Limit { r#ref, .. } => Command::Limit(
-            r#ref.clone(),
-            limit::Command::Release { reservation_id, epoch, reason },
-        ),
+        Claim::Limit { r#ref, .. } => {
+            Command::Limit(r#ref.clone(), limit::Command::Release { reservation_id, epoch, reason })
+        }
         Claim::Inventory { r#ref, .. } => Command::Inventory(
             r#ref.clone(),
             inventory::Command::Release { reservation_id, epoch, reason },

@@ -98,8 +98,9 @@ impl VehicleRow {
                     reservation_id: Some(*reservation_id),
                 });
             }
-            Event::LockRequested { command_id, reservation_id, deadline, .. } => {
-                self.memory.lock_owed = false;
+            Event::LockRequested { command_id, reservation_id, deadline, attempt, .. } => {
+                // A further attempt of a lock settles nothing that came after its first.
+                self.memory.lock_owed &= *attempt != 1;
                 self.command = Some(CommandRow {
                     command_id: *command_id,
                     kind: CommandKind::Lock,
@@ -182,8 +183,12 @@ impl VehicleRow {
 
     /// What follows from what is remembered.
     fn follow(&mut self) {
-        let Memory { contact, bolt, doors_locked, trip, .. } = self.memory;
-        let secured = bolt == Bolt::Locked && doors_locked != Some(false);
+        let Memory { contact, bolt, doors_locked, trip, lock_owed } = self.memory;
+        let under_way = self.command.map(|command| command.kind);
+        let secured = bolt == Bolt::Locked
+            && doors_locked != Some(false)
+            && !lock_owed
+            && under_way != Some(CommandKind::Unlock);
         let (rental, status) = match trip {
             Trip::Started => (Rental::OnTrip, Reported::OnTrip),
             Trip::Opened => (Rental::Stopped, Reported::Stopped),
@@ -195,10 +200,9 @@ impl VehicleRow {
             Trip::None => (Rental::Available, Reported::Available),
         };
         self.rental = rental;
-        self.status =
-            if contact == Contact::Offline { Reported::NonContactable } else { status };
+        self.status = if contact == Contact::Offline { Reported::NonContactable } else { status };
         self.online = contact == Contact::Online;
-        self.lock = match (self.command.map(|command| command.kind), bolt, doors_locked) {
+        self.lock = match (under_way, bolt, doors_locked) {
             (Some(CommandKind::Unlock), _, _) => LockState::Unlocking,
             (Some(CommandKind::Lock), _, _) => LockState::Locking,
             (None, _, Some(false)) | (None, Bolt::Unlocked, None) => LockState::Unlocked,
@@ -213,7 +217,9 @@ impl VehicleRow {
 
     /// Somebody left while an unlock was under way, which may leave the vehicle open.
     fn owe_what_is_open(&mut self) {
-        let Some(command) = self.command.filter(|it| it.kind == CommandKind::Unlock) else { return };
+        let Some(command) = self.command.filter(|it| it.kind == CommandKind::Unlock) else {
+            return;
+        };
         let holder = self.holder.as_ref().map(|holder| holder.reservation_id);
         if command.reservation_id.is_none() || command.reservation_id != holder {
             self.memory.lock_owed = true;
