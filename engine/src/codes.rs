@@ -55,6 +55,7 @@ fn of_reservation(refusal: &reservation::Refusal) -> &'static str {
         | X::NoVehicle => "INVALID_INPUT",
         X::HoldExpired { .. } => "HOLD_EXPIRED",
         X::NotDue { .. } => "VERSION_CONFLICT",
+        X::OtherVehicle { .. } => "VEHICLE_UNAVAILABLE",
         X::AlreadyPaid | X::DuplicatePayment { .. } => "ALREADY_PAID",
         X::PaymentInProgress { .. } | X::Reacquiring => "PAYMENT_IN_PROGRESS",
         X::NotConfirmed => "NOT_CONFIRMED",
@@ -73,7 +74,7 @@ fn of_payment(refusal: &payment::Refusal) -> &'static str {
         X::Closed => "CANCELLED",
         X::InProgress { .. } => "PAYMENT_IN_PROGRESS",
         X::AlreadyPaid | X::Paid => "ALREADY_PAID",
-        X::NotAuthorized | X::WrongAttempt { .. } => "NOT_CONFIRMED",
+        X::NotAuthorized | X::WrongAttempt { .. } | X::NoMeans => "NOT_CONFIRMED",
         X::AmountMismatch => "AMOUNT_MISMATCH",
         X::NotRefundable { .. } => "INVALID_INPUT",
     }
@@ -155,7 +156,7 @@ fn of_inspection(refusal: &inspection::Refusal) -> &'static str {
     match refusal {
         X::NotFound => "NOT_FOUND",
         X::AlreadyExists => "IDEMPOTENCY_KEY_REUSED",
-        X::Decided(_) => "VERSION_CONFLICT",
-        X::InvalidAmount | X::InvalidReport(_) => "INVALID_INPUT",
+        X::Decided { .. } | X::ChargeUnderWay | X::AlreadyCharged => "VERSION_CONFLICT",
+        X::InvalidAmount | X::InvalidReport(_) | X::NoClaim | X::NoAmount => "INVALID_INPUT",
     }
 }
