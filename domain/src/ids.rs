@@ -72,7 +72,7 @@ id!(
     RefundId
 );
 id!(
-    /// One inspection after a rental.
+    /// One condition report of a vehicle after a rental.
     InspectionId
 );
 id!(
@@ -86,13 +86,12 @@ impl ReservationId {
         PaymentId(derive(&["payment", &self.to_string()]))
     }
 
-    /// The charge of a damage that an inspection found.
+    /// The charge for the damage that one inspection tells of: one for each, however often it is told.
     pub fn damage_payment_id(&self, inspection: &InspectionId) -> PaymentId {
-        let (reservation, inspection) = (self.to_string(), inspection.to_string());
-        PaymentId(derive(&["payment", &reservation, "damage", &inspection]))
+        PaymentId(derive(&["payment", &self.to_string(), "damage", &inspection.to_string()]))
     }
 
-    /// The charge of something extra, by its name (`fuel`).
+    /// The charge for one extra: `fuel`.
     pub fn extra_payment_id(&self, what: &str) -> PaymentId {
         PaymentId(derive(&["payment", &self.to_string(), "extra", what]))
     }
@@ -100,5 +99,12 @@ impl ReservationId {
     /// The ticket of one seat or unit (`unit` is the seat's id, or `{sku}#{number from 1}`).
     pub fn ticket_id(&self, unit: &str) -> TicketId {
         TicketId(derive(&["ticket", &self.to_string(), unit]))
+    }
+}
+
+impl InspectionId {
+    /// Its damage claim: there is one (D36).
+    pub fn claim_id(&self) -> Uuid {
+        derive(&["claim", &self.to_string()])
     }
 }

@@ -63,6 +63,7 @@ fn of_reservation(refusal: &reservation::Refusal) -> &'static str {
         X::Completed => "COMPLETED",
         X::Cancelled => "CANCELLED",
         X::OdometerDecreased { .. } => "ODOMETER_DECREASED",
+        X::OtherVehicle { .. } => "VEHICLE_UNAVAILABLE",
     }
 }
 
@@ -75,7 +76,7 @@ fn of_payment(refusal: &payment::Refusal) -> &'static str {
         X::AlreadyPaid | X::Paid => "ALREADY_PAID",
         X::NotAuthorized | X::WrongAttempt { .. } => "NOT_CONFIRMED",
         X::AmountMismatch => "AMOUNT_MISMATCH",
-        X::NotRefundable { .. } => "INVALID_INPUT",
+        X::NotRefundable { .. } | X::NoMeans => "INVALID_INPUT",
     }
 }
 
@@ -155,7 +156,10 @@ fn of_inspection(refusal: &inspection::Refusal) -> &'static str {
     match refusal {
         X::NotFound => "NOT_FOUND",
         X::AlreadyExists => "IDEMPOTENCY_KEY_REUSED",
-        X::Decided(_) => "VERSION_CONFLICT",
+        X::Decided { .. } => "VERSION_CONFLICT",
+        X::ChargeUnderWay => "PAYMENT_IN_PROGRESS",
+        X::AlreadyCharged => "ALREADY_PAID",
+        X::NoClaim | X::NoAmount => "INVALID_INPUT",
         X::InvalidAmount | X::InvalidReport(_) => "INVALID_INPUT",
     }
 }

@@ -307,10 +307,13 @@ impl Core {
         call: &GatewayCall,
     ) -> Result<Option<(Uuid, String)>, String> {
         let reservation = match call {
-            GatewayCall::Create { reservation_id, .. } => *reservation_id,
+            // On the means of an earlier intent: nobody gave a token for it.
+            GatewayCall::Create { again_of: Some(_), .. } => return Ok(None),
+            GatewayCall::Create { reservation_id, again_of: None, .. } => *reservation_id,
             GatewayCall::Void { create, gateway_ref: None, .. } => match **create {
-                GatewayCall::Create { reservation_id, .. } => reservation_id,
-                GatewayCall::Query { .. }
+                GatewayCall::Create { reservation_id, again_of: None, .. } => reservation_id,
+                GatewayCall::Create { again_of: Some(_), .. }
+                | GatewayCall::Query { .. }
                 | GatewayCall::Capture { .. }
                 | GatewayCall::Void { .. }
                 | GatewayCall::Refund { .. } => return Ok(None),

@@ -1,19 +1,20 @@
-//! What may be asked of an inspection, and how it says no.
+//! What may be asked of a report, and how it says no.
 
 use serde::{Deserialize, Serialize};
 
 use super::event::{ClaimStatus, Photo};
+use super::{LONGEST_DESCRIPTION, MOST_PHOTOS};
 use crate::{By, Money, PaymentId, ReservationId, UserId};
 
-/// What may be asked of an inspection.
+/// What may be asked of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "fields carry DOMAIN.md's names; each variant's line explains them"
 )]
 pub enum Command {
-    /// Somebody looked at the vehicle. `auto_charge_limit`: up to which estimate a damage is charged
-    /// without a decision; none: always decided.
+    /// Write down what was seen. With a description or an estimate it tells of a damage.
+    /// `auto_charge_limit`: up to how much is charged without asking; none: always ask.
     Submit {
         reservation_id: ReservationId,
         user_id: UserId,
@@ -23,21 +24,21 @@ pub enum Command {
         estimate: Option<Money>,
         auto_charge_limit: Option<Money>,
     },
-    /// The customer is to pay `amount`, the estimate when absent.
+    /// An operator has it charged: `amount`, or what was estimated. Once more after a failed charge.
     Approve { by: By, amount: Option<Money> },
-    /// The customer is to pay nothing.
-    Reject { by: By, reason: String },
-    /// The customer disagrees.
-    Dispute { by: By, reason: String },
-    /// The customer need not pay after all.
-    Waive { by: By, reason: String },
-    /// The charge went through.
+    /// An operator decides that nothing is owed.
+    Reject { by: By, reason: Option<String> },
+    /// The customer objects, or its bank took the money back.
+    Dispute { by: By, reason: Option<String> },
+    /// An operator gives it up; what was paid goes back.
+    Waive { by: By, reason: Option<String> },
+    /// The money is there.
     RecordCharged { payment_id: PaymentId, amount: Money },
-    /// The gateway refused the charge.
-    RecordChargeFailed { payment_id: PaymentId, code: String },
+    /// The charge of that number failed; without a number: it could not be made at all.
+    RecordChargeFailed { payment_id: PaymentId, attempt: Option<u16>, code: String },
 }
 
-/// How an inspection says no.
+/// How a report says no.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum Refusal {
@@ -45,24 +46,35 @@ pub enum Refusal {
     NotFound,
     #[error("this inspection was already submitted, with other contents")]
     AlreadyExists,
-    #[error("the claim is {0:?} already")]
-    Decided(ClaimStatus),
-    #[error("an amount must be positive and of the estimate's currency")]
-    InvalidAmount,
     #[error("{0}")]
     InvalidReport(InvalidReport),
+    #[error("this inspection tells of no damage")]
+    NoClaim,
+    #[error("name an amount: nothing was estimated")]
+    NoAmount,
+    #[error("an amount must be positive")]
+    InvalidAmount,
+    #[error("this claim is decided: {status:?}")]
+    Decided { status: ClaimStatus },
+    #[error("this claim is being charged; wait for its outcome")]
+    ChargeUnderWay,
+    #[error("this claim is paid; waive it to give the money back")]
+    AlreadyCharged,
 }
 
 /// What is wrong with a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum InvalidReport {
-    #[error("a description has at most 4,000 characters")]
+    #[error("a description has at most {LONGEST_DESCRIPTION} characters")]
     Description,
+    #[error("at most {MOST_PHOTOS} photos")]
+    TooManyPhotos,
     #[error(
-        "at most 20 photos, each named by 64 hexadecimal digits, its media type and its address"
+        "a photo has a sha256 of 64 lower-case hex digits, a media type such as image/jpeg and a \
+         url of at most 2,048 characters"
     )]
-    Photos,
+    Photo,
     #[error("an estimate must be positive")]
     Estimate,
 }

@@ -1,5 +1,4 @@
-//! What may have happened to an inspection and its damage claim. Field names are stored: they never
-//! change.
+//! What may have happened to a report and its claim. Field names are stored: they never change.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,12 +6,14 @@ use uuid::Uuid;
 
 use crate::{Money, PaymentId, ReservationId, UserId};
 
-/// A picture, named by its content; the picture itself lies elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A picture, by its content: the picture itself lies elsewhere.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Photo {
-    /// Of its bytes, 64 hexadecimal digits.
+    /// SHA-256 of its bytes, 64 hex digits in lower case.
     pub sha256: String,
-    /// What kind of file it is.
+    /// What it is: `image/jpeg`.
     pub media_type: String,
     /// Where it lies.
     pub url: String,
@@ -35,31 +36,31 @@ pub struct Photo {
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ClaimStatus {
-    /// No damage is claimed.
+    /// Nothing is claimed.
     #[default]
     None,
-    /// Somebody has to decide.
+    /// An operator has to decide.
     Pending,
-    /// The customer is to pay.
+    /// It is to be charged.
     Approved,
-    /// There was no damage, or it was there before.
+    /// Nothing is owed.
     Rejected,
-    /// The customer has paid.
+    /// It is paid.
     Charged,
-    /// The customer need not pay.
+    /// Given up; what was paid goes back.
     Waived,
-    /// The customer disagrees.
+    /// The customer, or its bank, objects.
     Disputed,
 }
 
-/// What may have happened to an inspection. Stored as `inspection.{kebab}`.
+/// What may have happened. Stored as `inspection.{kebab}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(
     missing_docs,
     reason = "fields carry DOMAIN.md's names; each variant's line explains them"
 )]
 pub enum Event {
-    /// Somebody looked at the vehicle after a rental.
+    /// Somebody looked at the vehicle. The odometer in metres.
     Submitted {
         reservation_id: ReservationId,
         user_id: UserId,
@@ -68,7 +69,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         odometer_m: Option<u64>,
     },
-    /// A damage is claimed; `auto_charge`: it is small enough to be charged without a decision.
+    /// It tells of a damage: a claim begins. `auto_charge`: it is small enough to be charged at once.
     DamageAssessed {
         claim_id: Uuid,
         reservation_id: ReservationId,
@@ -77,16 +78,40 @@ pub enum Event {
         amount_estimate: Option<Money>,
         auto_charge: bool,
     },
-    /// The customer is to pay that.
-    ClaimApproved { amount: Money, by: String },
-    /// The customer is to pay nothing.
-    ClaimRejected { by: String, reason: String },
-    /// The customer disagrees.
-    ClaimDisputed { by: String, reason: String },
-    /// The customer would have to pay, but need not.
-    ClaimWaived { by: String, reason: String },
-    /// The customer has paid.
+    /// It is to be charged; also once more, after a charge that failed.
+    ClaimApproved {
+        amount: Money,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+    },
+    /// Nothing is owed.
+    ClaimRejected {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The customer objects, or its bank took the money back (then without `by`).
+    ClaimDisputed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Given up; what was paid goes back.
+    ClaimWaived {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It is paid.
     ClaimCharged { payment_id: PaymentId, amount: Money },
-    /// The gateway refused the charge; the claim stays approved.
-    ChargeFailed { payment_id: PaymentId, code: String },
+    /// The charge of that number was declined, or none could be made; the claim stays approved.
+    ChargeFailed {
+        payment_id: PaymentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u16>,
+        code: String,
+    },
 }

@@ -1,7 +1,6 @@
 //! What each fact does to the state. Total: a fact has happened, whatever the state looks like.
 
-use super::State;
-use super::event::{ClaimStatus, Event};
+use super::{ClaimStatus, Event, State};
 
 impl State {
     pub(super) fn take_in(&mut self, event: &Event) {
@@ -13,26 +12,42 @@ impl State {
                 self.photos.clone_from(photos);
                 self.odometer_m = *odometer_m;
             }
-            Event::DamageAssessed { claim_id, amount_estimate, .. } => {
+            Event::DamageAssessed {
+                claim_id,
+                reservation_id: _,
+                user_id: _,
+                amount_estimate,
+                auto_charge,
+            } => {
                 self.claim_id = Some(*claim_id);
-                self.claim_status = ClaimStatus::Pending;
                 self.estimate = *amount_estimate;
+                self.status = ClaimStatus::Pending;
+                if *auto_charge {
+                    self.status = ClaimStatus::Approved;
+                    self.amount = *amount_estimate;
+                    self.charging = true;
+                }
             }
             Event::ClaimApproved { amount, by: _ } => {
-                self.claim_status = ClaimStatus::Approved;
                 self.amount = Some(*amount);
+                // After a dispute of what is paid already there is nothing more to charge.
+                let paid = self.charged.is_some();
+                self.status = if paid { ClaimStatus::Charged } else { ClaimStatus::Approved };
+                self.charging = !paid;
             }
-            Event::ClaimRejected { by: _, reason: _ } => self.claim_status = ClaimStatus::Rejected,
-            Event::ClaimDisputed { by: _, reason: _ } => self.claim_status = ClaimStatus::Disputed,
-            Event::ClaimWaived { by: _, reason: _ } => self.claim_status = ClaimStatus::Waived,
-            Event::ClaimCharged { payment_id, amount } => {
-                self.claim_status = ClaimStatus::Charged;
-                self.amount = Some(*amount);
-                self.payment_id = Some(*payment_id);
-                self.charge_failure = None;
+            Event::ClaimRejected { by: _, reason: _ } => self.status = ClaimStatus::Rejected,
+            Event::ClaimDisputed { by: _, reason: _ } => self.status = ClaimStatus::Disputed,
+            Event::ClaimWaived { by: _, reason: _ } => self.status = ClaimStatus::Waived,
+            Event::ClaimCharged { payment_id: _, amount } => {
+                self.charged = Some(*amount);
+                self.charging = false;
+                if self.status == ClaimStatus::Approved {
+                    self.status = ClaimStatus::Charged;
+                }
             }
-            Event::ChargeFailed { payment_id: _, code } => {
-                self.charge_failure = Some(code.clone());
+            Event::ChargeFailed { payment_id: _, attempt, code: _ } => {
+                self.failures = self.failures.max(attempt.unwrap_or(0));
+                self.charging = false;
             }
         }
     }

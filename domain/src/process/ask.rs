@@ -140,6 +140,9 @@ pub enum GatewayCall {
         amount: Money,
         flow: Flow,
         reservation_id: ReservationId,
+        /// Without the customer: on the means of this earlier intent of the same gateway.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_of: Option<String>,
     },
     /// Ask what became of the attempt, by its key and metadata. When nothing is known: nothing said.
     Query { payment_id: PaymentId, attempt: u16, gateway: String, key: String },
@@ -198,6 +201,37 @@ pub struct VehicleCall {
     pub exp: Timestamp,
 }
 
+/// Something more to charge on the means by which a reservation was paid, without its customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// The payment that it is; its own, so that the reservation's stays as it is.
+    pub payment_id: PaymentId,
+    /// On whose means.
+    pub reservation_id: ReservationId,
+    /// Whose damage; none: an extra.
+    pub inspection_id: Option<InspectionId>,
+    /// How much.
+    pub amount: Money,
+    /// Which attempt at it, from 1.
+    pub attempt: u16,
+}
+
+impl Charge {
+    /// The command, once it is known what the reservation was paid by: `payment::State::means` of
+    /// [`ReservationId::payment_id`].
+    pub fn on(&self, means: Option<payment::Means>) -> Command {
+        let charge = payment::Command::ChargeLater {
+            reservation_id: self.reservation_id,
+            inspection_id: self.inspection_id,
+            amount: self.amount,
+            attempt: self.attempt,
+            means,
+            tenant: super::TENANT.to_owned(),
+        };
+        Command::Payment(self.payment_id, charge)
+    }
+}
+
 /// Something that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant's line explains its fields")]
@@ -222,6 +256,10 @@ pub enum Alarm {
     VehicleSilent { vehicle_id: VehicleId },
     /// Somebody answers in a vehicle's name without its key, or to what was never asked.
     SpoofedAnswer { vehicle_id: VehicleId },
+    /// A vehicle was unlocked for a reservation that may not have it any more; it is being locked again.
+    UnlockedInVain { vehicle_id: VehicleId, reservation_id: ReservationId },
+    /// A damage or an extra could not be charged; what is owed stays owed.
+    ChargeFailed { payment_id: PaymentId, code: String },
     /// A vehicle tells of fewer metres than it has driven.
     OdometerAnomaly { vehicle_id: VehicleId, known_m: u64, told_m: u64 },
 }
@@ -247,6 +285,8 @@ pub enum Ask {
     Forget(TimerKey),
     /// Call the gateway and record what it says.
     Gateway(GatewayCall),
+    /// Find out by what the reservation was paid, and charge more on it: [`Charge::on`].
+    Charge(Charge),
     /// Send a command to a vehicle; its answer comes by itself.
     Vehicle(VehicleCall),
     /// Choose a free vehicle of the reservation's class and ask it to be the reservation's, at the

@@ -27,7 +27,7 @@ use crate::{
     ticket, vehicle,
 };
 
-pub use ask::{Alarm, Ask, Command, GatewayCall, Refusal, TimerKey, VehicleCall};
+pub use ask::{Alarm, Ask, Charge, Command, GatewayCall, Refusal, TimerKey, VehicleCall};
 
 /// Whose payments they are: a part of the gateway's keys, so that two houses never share one.
 pub const TENANT: &str = "default";
@@ -161,7 +161,7 @@ impl Process {
             Self::Notices => notices::react(fact),
             Self::Rental => rental::react(fact, settings),
             Self::Unlock => unlock::react(fact, settings),
-            Self::Damage => damage::react(fact, settings),
+            Self::Damage => damage::react(fact),
         }
     }
 

@@ -57,6 +57,9 @@ fn reservation(id: &ReservationId, event: &Event, state: &State) -> Vec<Ask> {
         | Event::LatePaymentReceived { .. }
         | Event::LatePaymentAccepted { .. }
         | Event::LatePaymentRejected { .. }
+        | Event::VehicleAssigned { .. }
+        | Event::VehicleWithdrawn { .. }
+        | Event::NoShow { .. }
         | Event::RentalStarted { .. }
         | Event::RentalCompleted { .. } => vec![],
     }

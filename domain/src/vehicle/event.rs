@@ -81,6 +81,8 @@ pub enum ReleaseReason {
     Refused,
     /// The rental's period went by and nobody came.
     NoShow,
+    /// The reservation has another vehicle, or wants none any more.
+    NotNeeded,
 }
 
 impl ReleaseReason {
@@ -92,7 +94,8 @@ impl ReleaseReason {
             | Self::LateRejected
             | Self::Oversold
             | Self::Completed
-            | Self::NoShow => true,
+            | Self::NoShow
+            | Self::NotNeeded => true,
             Self::Expired | Self::PaymentFailed | Self::User | Self::Refused => false,
         }
     }

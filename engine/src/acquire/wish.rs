@@ -65,6 +65,8 @@ struct Builder<'a> {
     /// The strictest so far; none before the first line.
     policies: Option<(OnDecline, LatePayment)>,
     vehicles: u32,
+    /// False where the rental starts at its return.
+    remote_unlock: bool,
 }
 
 fn invalid<T>(why: &str) -> Result<T, Rejection> {
@@ -90,6 +92,7 @@ impl Engine {
             parts: BTreeMap::new(),
             policies: None,
             vehicles: 0,
+            remote_unlock: true,
         };
         for line in lines {
             builder.line(line).await?;
@@ -165,6 +168,7 @@ impl Builder<'_> {
                 if self.vehicles > 1 || quantity > 1 {
                     return invalid("at most one vehicle in a reservation");
                 }
+                self.remote_unlock = description.remote_unlock;
                 (LineKind::Vehicle, false)
             }
         };
@@ -249,7 +253,12 @@ impl Builder<'_> {
             limits: self.limits,
             pools: self.pools,
             seats,
-            policies: Policies { on_decline, late_payment, capture },
+            policies: Policies {
+                on_decline,
+                late_payment,
+                capture,
+                remote_unlock: self.remote_unlock,
+            },
         })
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_domain::payment::{self, Status, Via};
-use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall, VehicleCall};
+use holdfast_domain::process::{Alarm, Ask, Charge, Command, GatewayCall, VehicleCall};
 use holdfast_domain::{
     PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap, vehicle,
 };
@@ -227,6 +227,7 @@ impl Worker {
                 Ok(())
             }
             Ask::Gateway(call) => self.call(call, id, cause).await,
+            Ask::Charge(charge) => self.charge(charge, id, cause).await,
             Ask::Vehicle(call) => self.send(call).await,
             Ask::Assign { reservation_id, epoch: _ } => {
                 self.alarm(&Alarm::NoVehicle { reservation_id: *reservation_id });
@@ -237,6 +238,23 @@ impl Worker {
                 Ok(())
             }
         }
+    }
+
+    /// Charges more on whatever the reservation was paid by.
+    async fn charge(
+        self: &Arc<Self>,
+        charge: &Charge,
+        id: Uuid,
+        cause: &Cause,
+    ) -> Result<(), Failure> {
+        let paid_by = charge.reservation_id.payment_id();
+        let means = self.patiently(|| {
+            let look = |view: View<'_, payment::State>| view.state.means();
+            self.core.dispatch.try_look::<payment::State, _>(&paid_by, look)
+        });
+        let trouble = |failed| Failure { text: told(failed), parks_lane: true };
+        let command = charge.on(means.await.map_err(trouble)?);
+        self.command(&command, id, id, cause).await.map(|_| ())
     }
 
     /// Sends a command to a vehicle, unless it has ended meanwhile. A broker that does not take it is no
@@ -396,6 +414,8 @@ impl Worker {
             Alarm::VehicleSilent { .. } => "vehicle_silent",
             Alarm::SpoofedAnswer { .. } => "spoofed_answer",
             Alarm::OdometerAnomaly { .. } => "odometer_anomaly",
+            Alarm::UnlockedInVain { .. } => "unlocked_in_vain",
+            Alarm::ChargeFailed { .. } => "charge_failed",
         };
         metrics::counter!("holdfast_alarms_total", "kind" => kind).increment(1);
         self.core.alarm(alarm.clone());
@@ -416,6 +436,7 @@ fn only_clears_away(ask: &Ask) -> bool {
         | Ask::Steps(_)
         | Ask::Forget(_)
         | Ask::Gateway(_)
+        | Ask::Charge(_)
         | Ask::Vehicle(_)
         | Ask::Assign { .. }
         | Ask::Alarm(_) => false,
