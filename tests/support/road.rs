@@ -41,7 +41,7 @@ impl Road {
         let mut settings = settings.to_vec();
         settings.push(("MQTT__LISTEN", "127.0.0.1:0"));
         let house = House::start(&settings).await;
-        let broker: Broker = house.mqtt().parse().expect("a broker's address");
+        let broker = Broker::new(house.mqtt(), None).expect("a broker's address");
         Self::of(house, broker, count).await
     }
 
@@ -135,6 +135,6 @@ pub(crate) fn credentials(house: &House, id: &str) -> Credentials {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let line: Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
     let text = |name: &str| line[name].as_str().expect("a text").to_owned();
-    let key = text("key").parse().expect("a key");
+    let key = Key::from_base64(&text("key")).expect("a key");
     Credentials { user: text("user"), password: text("password"), key }
 }

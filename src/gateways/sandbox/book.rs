@@ -277,7 +277,7 @@ impl Book {
             return if other { Answer::KeyReused } else { answer };
         }
         let again = wish.again_of.map(|id| {
-            self.intents.get(id).is_some_and(super::intent::Intent::may_be_charged_again)
+            self.intents.get(id).is_some_and(|earlier| earlier.may_be_charged_again())
         });
         let status = match (wish.flow, method) {
             _ if again == Some(true) => Status::RequiresCapture,
