@@ -126,6 +126,7 @@ async fn serve(
         clock,
         ids: Arc::new(SystemIds),
         gateways: vec![sandbox.clone() as Arc<dyn Gateway>],
+        vehicles: Arc::new(holdfast_engine::ports::NoLink),
         side: side.clone(),
         snapshots: open_snapshots(config, in_memory),
         settings: engine_settings(config),
@@ -362,6 +363,12 @@ fn engine_settings(config: &Config) -> holdfast_engine::Settings {
             polls: config.spans(&key::POLLS).to_vec(),
             again: config.spans(&key::AGAIN).to_vec(),
             capture_margin: config.span(&key::CAPTURE_MARGIN),
+            unlock_attempt: config.span(&key::UNLOCK_ATTEMPT),
+            unlock_attempts: u8::try_from(config.count(&key::UNLOCK_ATTEMPTS)).unwrap_or(u8::MAX),
+            unlock_deadline: config.span(&key::UNLOCK_DEADLINE),
+            late_grace: config.span(&key::UNLOCK_LATE_GRACE),
+            low_fuel: u8::try_from(config.count(&key::LOW_FUEL)).unwrap_or(u8::MAX),
+            ..usual.process
         },
         ..usual
     }

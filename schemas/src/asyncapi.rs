@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Value, json};
 
-use crate::mqtt::{Answer, Command, Connection, MAX_PAYLOAD_BYTES, Notice, PREFIX, Telemetry, Topic};
+use crate::mqtt::{
+    Answer, Command, Connection, MAX_PAYLOAD_BYTES, Notice, PREFIX, Telemetry, Topic,
+};
 
 /// The document.
 pub fn asyncapi_document() -> Value {

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use holdfast_schemas::mqtt::{
-    Answer, Command, CommandRef, Connection, Key, Moment, Notice, Signals, Status, Telemetry, Topic,
-    Word, path,
+    Answer, Command, CommandRef, Connection, Key, Moment, Notice, Signals, Status, Telemetry,
+    Topic, Word, path,
 };
 use holdfast_schemas::{asyncapi_document, asyncapi_schema_of};
 use serde_json::{Value, json};

@@ -166,7 +166,13 @@ impl Checker {
             }
             Ok(AnyEvent::Payment(id, event)) => self.money.see(seen, id, &event, report),
             Ok(AnyEvent::Ticket(id, event)) => self.tickets.see(seen, id, &event),
-            Ok(AnyEvent::Item(..) | AnyEvent::Notification(..) | AnyEvent::DeadLetter(..)) => {}
+            Ok(
+                AnyEvent::Item(..)
+                | AnyEvent::Notification(..)
+                | AnyEvent::Vehicle(..)
+                | AnyEvent::Inspection(..)
+                | AnyEvent::DeadLetter(..),
+            ) => {}
             Err(_) if foreign::is_foreign(event) => self.foreign += 1,
             Err(error) => report.offence(event.position, error.to_string()),
         }

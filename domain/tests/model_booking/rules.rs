@@ -199,9 +199,12 @@ impl Rules {
             }
             Ask::Forget(TimerKey::Hold(_)) => Head::Timer { timer: None, then: self.asks(asks) },
             // Claims are dropped when they have lapsed, whoever remembers to.
-            Ask::Wake { .. } | Ask::Forget(_) | Ask::Alarm(_) | Ask::Gateway(_) => {
-                Head::Nothing { then: self.asks(asks) }
-            }
+            Ask::Wake { .. }
+            | Ask::Forget(_)
+            | Ask::Alarm(_)
+            | Ask::Gateway(_)
+            | Ask::Vehicle(_)
+            | Ask::Assign { .. } => Head::Nothing { then: self.asks(asks) },
         };
         self.heads.insert(list, head);
         head

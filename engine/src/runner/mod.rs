@@ -17,6 +17,7 @@ mod parking;
 mod perform;
 mod progress;
 mod timers;
+mod vehicles;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -404,8 +405,11 @@ impl Worker {
 /// The events that a process has something to say about.
 fn wanted(process: Process) -> Filter {
     let categories: &[&str] = match process {
-        Process::Booking => &["reservation", "payment", "seatmap", "inventory", "limit"],
+        Process::Booking => &["reservation", "payment", "seatmap", "inventory", "limit", "vehicle"],
         Process::Payment => &["payment"],
+        Process::Rental => &["reservation", "vehicle", "payment"],
+        Process::Unlock => &["vehicle"],
+        Process::Damage => &["inspection", "payment"],
         Process::Tickets | Process::Notices => &["reservation"],
     };
     Filter::Categories(categories.iter().map(|name| (*name).into()).collect())

@@ -111,10 +111,7 @@ mod tests {
         assert!(!other.signs_answer(&answer));
         assert!(!key.signs_answer(&Answer { status: Status::Locked, ..answer.clone() }));
         assert!(!key.signs_answer(&Answer { seq: 43, ..answer.clone() }));
-        assert!(!key.signs_answer(&Answer {
-            command_id: Uuid::nil().into(),
-            ..answer.clone()
-        }));
+        assert!(!key.signs_answer(&Answer { command_id: Uuid::nil().into(), ..answer.clone() }));
         assert!(!key.signs_answer(&Answer { mac: answer.mac.to_uppercase(), ..answer.clone() }));
         assert!(!key.signs_answer(&Answer { mac: answer.mac[..62].to_owned(), ..answer.clone() }));
         assert!(!key.signs_answer(&Answer { mac: String::new(), ..answer }));

@@ -147,9 +147,7 @@ fn range(path: &str) -> Option<(f64, f64)> {
 fn fits(path: &str, signal: &Signal) -> bool {
     match signal {
         Signal::Flag(_) => range(path).is_none(),
-        Signal::Text(text) => {
-            range(path).is_none() && !is_flag(path) && text.len() <= LONGEST_TEXT
-        }
+        Signal::Text(text) => range(path).is_none() && !is_flag(path) && text.len() <= LONGEST_TEXT,
         Signal::Number(number) => {
             let within = |(least, most): (f64, f64)| {
                 number.as_f64().is_some_and(|number| (least..=most).contains(&number))
@@ -204,9 +202,7 @@ impl JsonSchema for Signals {
         "Signals".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let number = |what: &str, (least, most): (f64, f64)| {
-            json_schema!({ "description": what, "type": "number", "minimum": least, "maximum": most })
-        };
+        let number = |what: &str, (least, most): (f64, f64)| json_schema!({ "description": what, "type": "number", "minimum": least, "maximum": most });
         let known = |path: &str| range(path).unwrap_or((f64::MIN, f64::MAX));
         json_schema!({
             "description": "What sensors say, by their path in the COVESA Vehicle Signal Specification.",

@@ -71,6 +71,21 @@ fn create(key: &str, flow: Flow, amount_minor: i64) -> GatewayCall {
         amount: euros(amount_minor),
         flow,
         reservation_id: ReservationId(derive(&["test reservation"])),
+        again_of: None,
+    }
+}
+
+/// A damage, charged on the means of an earlier intent.
+fn create_again(key: &str, of: &str, amount_minor: i64) -> GatewayCall {
+    GatewayCall::Create {
+        payment_id: PaymentId(derive(&["test damage"])),
+        attempt: 1,
+        gateway: Sandbox::NAME.into(),
+        key: key.into(),
+        amount: euros(amount_minor),
+        flow: Flow::Direct,
+        reservation_id: ReservationId(derive(&["test reservation"])),
+        again_of: Some(of.into()),
     }
 }
 
