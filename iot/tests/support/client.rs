@@ -40,6 +40,8 @@ impl Dial {
         options.set_keep_alive(Duration::from_secs(30));
         // Its default makes room for 65,535 messages, in every client.
         options.set_outgoing_inflight_upper_limit(64);
+        // And it hangs up on a packet above 10 KiB unless told otherwise.
+        options.set_max_packet_size(Some(1024 * 1024));
         Self(options).nodelay(true)
     }
 
@@ -190,7 +192,12 @@ impl Client {
     }
 
     /// Publishes with QoS 1, and gives what the broker said to it. Messages that come meanwhile are lost.
-    pub(crate) async fn publish(&mut self, topic: &str, retain: bool, payload: &str) -> PubAckReason {
+    pub(crate) async fn publish(
+        &mut self,
+        topic: &str,
+        retain: bool,
+        payload: &str,
+    ) -> PubAckReason {
         let payload = payload.to_owned();
         let asked = self.handle.publish(topic, QoS::AtLeastOnce, retain, payload).await;
         asked.expect("the client runs");

@@ -12,7 +12,8 @@ use super::client::{Client, Dial};
 use super::mosquitto::{Mosquitto, line};
 
 /// A free port of this machine alone.
-pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Passwords in memory; real ones live in `side.sqlite`.
 #[derive(Default)]
