@@ -62,14 +62,16 @@ impl Mosquitto {
 
     /// The engine's password.
     pub(crate) fn engine_password(&self) -> String {
-        let settings = std::fs::read_to_string(self.path("holdfast.toml")).expect("made by init");
-        let value = settings.lines().find_map(|line| line.strip_prefix("password = \""));
-        value.and_then(|rest| rest.strip_suffix('"')).expect("a password").to_owned()
+        let url = self.engine_url();
+        let password = url.strip_prefix("mqtt://holdfast-engine:").and_then(|rest| rest.split_once('@'));
+        password.expect("user and password").0.to_owned()
     }
 
     /// What `mqtt.broker` is set to.
     pub(crate) fn engine_url(&self) -> String {
-        format!("mqtt://holdfast-engine:{}@{}", self.engine_password(), self.engine())
+        let settings = std::fs::read_to_string(self.path("holdfast.toml")).expect("made by init");
+        let value = settings.lines().find_map(|line| line.strip_prefix("broker = \""));
+        value.and_then(|rest| rest.strip_suffix('"')).expect("a broker").to_owned()
     }
 
     /// Where vehicles connect without TLS.
