@@ -7,7 +7,7 @@ use holdfast_domain::{
     vehicle,
 };
 
-use crate::Rejection;
+use crate::{Rejection, VehicleFailure};
 
 impl Rejection {
     /// The code of the contract's `RefusalCode`; besides it `UNAVAILABLE` and `OUTCOME_UNKNOWN`, for
@@ -19,6 +19,11 @@ impl Rejection {
             Self::InvalidInput(_) => "INVALID_INPUT",
             Self::TooManyHolds { .. } => "LIMIT_EXCEEDED",
             Self::VersionConflict { .. } => "VERSION_CONFLICT",
+            Self::Vehicle { failure, .. } => match failure {
+                VehicleFailure::Offline => "VEHICLE_OFFLINE",
+                VehicleFailure::Timeout => "VEHICLE_TIMEOUT",
+                VehicleFailure::Jammed | VehicleFailure::Refused => "VEHICLE_UNAVAILABLE",
+            },
             Self::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::InFlight => "REQUEST_IN_FLIGHT",
             Self::Unavailable(_) => "UNAVAILABLE",
@@ -55,7 +60,6 @@ fn of_reservation(refusal: &reservation::Refusal) -> &'static str {
         | X::NoVehicle => "INVALID_INPUT",
         X::HoldExpired { .. } => "HOLD_EXPIRED",
         X::NotDue { .. } => "VERSION_CONFLICT",
-        X::OtherVehicle { .. } => "VEHICLE_UNAVAILABLE",
         X::AlreadyPaid | X::DuplicatePayment { .. } => "ALREADY_PAID",
         X::PaymentInProgress { .. } | X::Reacquiring => "PAYMENT_IN_PROGRESS",
         X::NotConfirmed => "NOT_CONFIRMED",
@@ -63,6 +67,7 @@ fn of_reservation(refusal: &reservation::Refusal) -> &'static str {
         X::InUse => "IN_USE",
         X::Completed => "COMPLETED",
         X::Cancelled => "CANCELLED",
+        X::OtherVehicle { .. } => "VEHICLE_UNAVAILABLE",
         X::OdometerDecreased { .. } => "ODOMETER_DECREASED",
     }
 }
@@ -74,9 +79,9 @@ fn of_payment(refusal: &payment::Refusal) -> &'static str {
         X::Closed => "CANCELLED",
         X::InProgress { .. } => "PAYMENT_IN_PROGRESS",
         X::AlreadyPaid | X::Paid => "ALREADY_PAID",
-        X::NotAuthorized | X::WrongAttempt { .. } | X::NoMeans => "NOT_CONFIRMED",
+        X::NotAuthorized | X::WrongAttempt { .. } => "NOT_CONFIRMED",
         X::AmountMismatch => "AMOUNT_MISMATCH",
-        X::NotRefundable { .. } => "INVALID_INPUT",
+        X::NotRefundable { .. } | X::NoMeans => "INVALID_INPUT",
     }
 }
 
@@ -156,7 +161,8 @@ fn of_inspection(refusal: &inspection::Refusal) -> &'static str {
     match refusal {
         X::NotFound => "NOT_FOUND",
         X::AlreadyExists => "IDEMPOTENCY_KEY_REUSED",
-        X::Decided { .. } | X::ChargeUnderWay | X::AlreadyCharged => "VERSION_CONFLICT",
-        X::InvalidAmount | X::InvalidReport(_) | X::NoClaim | X::NoAmount => "INVALID_INPUT",
+        X::Decided { .. } | X::ChargeUnderWay => "VERSION_CONFLICT",
+        X::AlreadyCharged => "ALREADY_PAID",
+        X::NoClaim | X::NoAmount | X::InvalidAmount | X::InvalidReport(_) => "INVALID_INPUT",
     }
 }

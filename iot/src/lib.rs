@@ -13,6 +13,8 @@
 //! the vehicle's own stream; here is only known whether it is the vehicle's, and whether it can be read.
 
 mod backoff;
+#[cfg(feature = "embedded-broker")]
+pub mod broker;
 mod broker_url;
 mod connection;
 mod desk;
@@ -24,6 +26,8 @@ mod link;
 mod queue;
 pub mod simulator;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 
 pub use broker_url::{Broker, BrokerError};
 pub use desk::{AnswerIn, Desk, IgnoredWhy, SampleIn, Trouble};
