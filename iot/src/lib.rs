@@ -26,6 +26,8 @@ mod link;
 mod queue;
 pub mod simulator;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 
 pub use broker_url::{Broker, BrokerError};
 pub use desk::{AnswerIn, Desk, IgnoredWhy, SampleIn, Trouble};

@@ -140,11 +140,11 @@ fn no_vehicle(rejection: Rejection) -> Rejection {
 
 impl Recorded for VehicleAnswer {
     fn done(&self) -> Done {
-        self.done.clone()
+        Done { position: self.position, replayed: self.replayed }
     }
 
     async fn given(mut self, engine: &Engine, position: Position) -> Result<Self, Rejection> {
-        self.done.position = position;
+        self.position = position;
         let then = AsOf::Position(position);
         if let Some(loaded) = engine.load_as_of::<vehicle::State>(&self.vehicle_id, then).await? {
             self.vehicle = loaded.state;
@@ -232,11 +232,11 @@ impl Operation for SubmitInspection {
 
 impl Recorded for InspectionAnswer {
     fn done(&self) -> Done {
-        self.done.clone()
+        Done { position: self.position, replayed: self.replayed }
     }
 
     async fn given(mut self, engine: &Engine, position: Position) -> Result<Self, Rejection> {
-        self.done.position = position;
+        self.position = position;
         let then = AsOf::Position(position);
         if let Some(loaded) = engine.load_as_of::<inspection::State>(&self.id, then).await? {
             self.state = loaded.state;

@@ -101,6 +101,9 @@ impl Holds {
             | E::ClaimsLost { .. }
             | E::ClaimsRetaken { .. }
             | E::Finalized { .. }
+            | E::VehicleAssigned { .. }
+            | E::VehicleWithdrawn { .. }
+            | E::NoShow { .. }
             | E::RentalStarted { .. }
             | E::RentalCompleted { .. } => {}
         }

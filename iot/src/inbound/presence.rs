@@ -28,7 +28,8 @@ pub(super) async fn told(hands: &Hands, job: &Job) {
         }
     };
     let known = hands.fleet.get(vehicle);
-    if connection.boot.zip(known.boot).is_some_and(|(told, known)| told < known) {
+    let is_old = connection.boot.zip(known.boot).is_some_and(|(told, known)| told < known);
+    if is_old && hands.link.0.protections.boots {
         return hands.refuse("state/conn", "old-boot");
     }
     let taken = if connection.online {
