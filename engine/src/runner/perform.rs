@@ -227,17 +227,6 @@ impl Worker {
                 Ok(())
             }
             Ask::Gateway(call) => self.call(call, id, cause).await,
-            Ask::Charge(charge) => {
-                let payment_id = charge.reservation_id.payment_id();
-                let paid_by = self.patiently(|| {
-                    let look = |view: View<'_, payment::State>| view.state.means();
-                    self.core.dispatch.try_look::<payment::State, _>(&payment_id, look)
-                });
-                let means = paid_by.await;
-                let means =
-                    means.map_err(|failed| Failure { text: told(failed), parks_lane: true })?;
-                self.command(&charge.on(means), id, id, cause).await.map(|_| ())
-            }
             Ask::Vehicle(call) => self.send(call).await,
             Ask::Assign { reservation_id, epoch } => {
                 self.assign(reservation_id, *epoch, id, cause).await
@@ -383,8 +372,6 @@ impl Worker {
             Alarm::UnlockedInVain { .. } => "unlocked_in_vain",
             Alarm::ChargeFailed { .. } => "charge_failed",
             Alarm::OdometerAnomaly { .. } => "odometer_anomaly",
-            Alarm::UnlockedInVain { .. } => "unlocked_in_vain",
-            Alarm::ChargeFailed { .. } => "charge_failed",
         };
         metrics::counter!("holdfast_alarms_total", "kind" => kind).increment(1);
         self.core.alarm(alarm.clone());
@@ -408,7 +395,6 @@ fn only_clears_away(ask: &Ask) -> bool {
         | Ask::Charge(_)
         | Ask::Vehicle(_)
         | Ask::Assign { .. }
-        | Ask::Charge(_)
         | Ask::Alarm(_) => false,
     }
 }
