@@ -36,6 +36,7 @@ pub(super) async fn run(config: &Config, command: VehicleCommand) -> anyhow::Res
     let side = side_file(config).await?;
     let fresh = side.rotate_vehicle_credentials(&id, SystemClock::new().wall()).await?;
     side.close().await;
-    let line = json!({ "user": id, "password": fresh.password, "key": Key::new(fresh.key).to_base64() });
+    let line =
+        json!({ "user": id, "password": fresh.password, "key": Key::new(fresh.key).to_base64() });
     super::print(&format!("{line}\n"))
 }

@@ -38,9 +38,9 @@ use crate::exit::{self, Ending};
 use crate::gateways::sandbox::{self, FileLedger, Ledger, MemoryLedger, Sandbox};
 use crate::vehicles::Garage;
 
+use crate::{demo, keys, log};
 pub(crate) use floor::Floor;
 use settings::engine_settings;
-use crate::{demo, keys, log};
 
 /// How long what is under way may take after a signal; with the log's own share it is 10 s.
 const DRAIN: Duration = Duration::from_secs(8);

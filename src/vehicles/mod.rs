@@ -49,7 +49,8 @@ impl Garage {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let named = config.text(&key::MQTT_BROKER);
-        let secrets = Arc::new(Secrets::new(key_file.clone(), keys::mqtt_password(key_file).await?));
+        let secrets =
+            Arc::new(Secrets::new(key_file.clone(), keys::mqtt_password(key_file).await?));
         let (broker, running, url) = if !named.is_empty() {
             let ca = config.text(&key::MQTT_CA);
             let ca = (!ca.is_empty()).then(|| {
