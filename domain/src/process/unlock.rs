@@ -130,9 +130,7 @@ fn vehicle(
             asks
         }
         Event::Unlocked { command_id, .. } | Event::UnlockFailed { command_id, .. } => {
-            let mut asks = over(id, *command_id, settings);
-            asks.extend(lock_again(id, *command_id, state, at, settings));
-            asks
+            over(id, *command_id, settings)
         }
         Event::Locked { command_id, .. } => {
             let mut asks = over(id, *command_id, settings);

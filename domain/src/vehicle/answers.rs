@@ -103,7 +103,7 @@ impl State {
         let is_current = self.command.as_ref() == Some(command);
         let in_time = now < command.deadline.plus(told.grace);
         let its_own = self.held_by(&reservation_id).is_some();
-        let is_open = self.stands_open();
+        let is_open = self.stands_open(command);
         let accepted = !self.locked_since(command.seq)
             && ((in_time && self.entitles(&reservation_id, now)) || (its_own && is_open));
         if !accepted && !is_current && is_open && !its_own {
@@ -185,9 +185,9 @@ impl State {
         })
     }
 
-    /// Whether somebody who may has it open, or is opening it.
-    fn stands_open(&self) -> bool {
-        let unlocking = self.command.as_ref().is_some_and(|command| {
+    /// Whether somebody who may has it open, or is opening it by another command than `this`.
+    fn stands_open(&self, this: &UnderWay) -> bool {
+        let unlocking = self.command.as_ref().filter(|it| *it != this).is_some_and(|command| {
             let of = command.reservation_id.and_then(|id| self.held_by(&id));
             command.kind == CommandKind::Unlock && of.is_some()
         });

@@ -18,37 +18,8 @@ impl State {
         command: &Command,
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
-        if let Command::Register { vin_ref, type_pool, odometer_m, fuel_pct } = command {
-            return self.register(vin_ref, type_pool, *odometer_m, *fuel_pct);
-        }
-        match command {
-            // A reservation may end, and a fence rise, before there is a vehicle; nothing else may be.
-            Command::Register { .. }
-            | Command::ReleaseReservation { .. }
-            | Command::Withdraw { .. }
-            | Command::DropLapsed { .. } => {}
-            Command::Reserve { .. }
-            | Command::ExtendReservation { .. }
-            | Command::ConfirmReservation { .. }
-            | Command::Reacquire { .. }
-            | Command::RequestUnlock { .. }
-            | Command::RequestLock { .. }
-            | Command::Secure { .. }
-            | Command::RetryCommand { .. }
-            | Command::CommandTimedOut { .. }
-            | Command::Answer { .. }
-            | Command::IgnoreAnswer { .. }
-            | Command::StartTrip { .. }
-            | Command::EndTrip { .. }
-            | Command::ReportTelemetry { .. }
-            | Command::ConnectionLost { .. }
-            | Command::ConnectionRestored { .. }
-            | Command::SetOutOfService { .. }
-            | Command::ReturnToService { .. } => {
-                if !self.is_registered() {
-                    return Err(Refusal::NotFound);
-                }
-            }
+        if !self.is_registered() && !matches!(command, Command::Register { .. }) {
+            return Err(Refusal::NotFound);
         }
         match command {
             Command::Register { vin_ref, type_pool, odometer_m, fuel_pct } => {

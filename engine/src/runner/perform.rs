@@ -392,9 +392,9 @@ fn only_clears_away(ask: &Ask) -> bool {
         | Ask::Steps(_)
         | Ask::Forget(_)
         | Ask::Gateway(_)
+        | Ask::Charge(_)
         | Ask::Vehicle(_)
         | Ask::Assign { .. }
-        | Ask::Charge(_)
         | Ask::Alarm(_) => false,
     }
 }
