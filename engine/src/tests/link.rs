@@ -109,7 +109,10 @@ impl VehicleLink for SimLink {
             (inner.manner, inner.engine.clone())
         };
         match manner {
-            Manner::Unconnected => return Sent::NotConnected("no broker".into()),
+            Manner::Unconnected => {
+                self.count.send_modify(|count| *count += 1);
+                return Sent::NotConnected("no broker".into());
+            }
             Manner::Stillborn => {
                 self.count.send_modify(|count| *count += 1);
                 std::future::pending::<()>().await;

@@ -12,6 +12,7 @@ mod crashes;
 mod fleet;
 mod hosting;
 mod keys;
+mod latency;
 mod money;
 mod pools;
 mod processes;

@@ -340,6 +340,7 @@ async fn without_a_broker_the_customer_hears_of_it_at_the_deadline_and_nothing_i
     let id = world.hire("ann", "1", one()).await;
     world.link.behave(Manner::Unconnected);
     let unlocking = world.unlocking("ann", "2", id);
+    world.link.tried(1).await;
     world.pass_slowly(secs(10)).await;
     assert!(!unlocking.is_finished(), "it may come back");
     world.pass_slowly(secs(11)).await;
@@ -359,6 +360,7 @@ async fn a_broker_that_comes_back_in_time_gets_the_next_attempt() {
     let id = world.hire("ann", "1", one()).await;
     world.link.behave(Manner::Unconnected);
     let unlocking = world.unlocking("ann", "2", id);
+    world.link.tried(1).await;
     world.pass_slowly(secs(2)).await;
     world.link.behave(Manner::Obedient);
     world.pass_slowly(secs(4)).await;
