@@ -63,7 +63,8 @@ impl Mosquitto {
     /// The engine's password.
     pub(crate) fn engine_password(&self) -> String {
         let url = self.engine_url();
-        let password = url.strip_prefix("mqtt://holdfast-engine:").and_then(|rest| rest.split_once('@'));
+        let password =
+            url.strip_prefix("mqtt://holdfast-engine:").and_then(|rest| rest.split_once('@'));
         password.expect("user and password").0.to_owned()
     }
 
