@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use holdfast_domain::{Timestamp, VehicleId};
 use holdfast_domain::process::VehicleCall;
 use holdfast_domain::vehicle::CommandKind;
+use holdfast_domain::{Timestamp, VehicleId};
 use holdfast_engine::ports::{Clock, Sent, VehicleLink};
 use holdfast_schemas::mqtt::{Command, Topic, Word};
 use outbox::{Out, Outbox};
