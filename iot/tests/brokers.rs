@@ -140,12 +140,12 @@ of_both! {
     the_last_will_is_spoken_late_and_not_at_all_for_who_is_back(house) {
         let mut engine = house.engine().await;
         let state = topic(CAR, "state/conn");
-        let dial = || house.dial(CAR).lasting().will(&state, "gone", 1);
+        let dial = || house.dial(CAR).lasting().will(&state, "gone", 2);
         let mut car = dial().connect().await.expect("let in");
         car.publish(&state, true, "here").await;
         assert_eq!(engine.text().await, "here");
         car.vanish().await;
-        // Back before the second is over: nothing was said in between.
+        // Back before the two seconds are over: nothing was said in between.
         let mut car = dial().connect().await.expect("let in");
         car.publish(&state, true, "back").await;
         assert_eq!(engine.text().await, "back");
