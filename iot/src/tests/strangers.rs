@@ -55,7 +55,8 @@ async fn the_topic_says_whose_answer_it_is() {
     let own = Answer::signed(Status::Unlocked, id, None, 1, &key(&car(1)));
     // Signed by car 1, said on car 2's topic.
     onlooker.says(&UNLOCK.of(&car(2)), false, own.write()).await;
-    let ignored = |told: &Told| matches!(told, Told::Ignored(who, ..) if *who == car(2)).then_some(());
+    let ignored =
+        |told: &Told| matches!(told, Told::Ignored(who, ..) if *who == car(2)).then_some(());
     world.desk.until(ignored).await;
     // UNLOCKED is no answer to a lock.
     onlooker.says(&Topic::Answer(Word::Lock).of(&car(1)), false, own.write()).await;
@@ -116,10 +117,13 @@ async fn a_retained_or_forged_command_moves_no_vehicle() {
     let mut onlooker = world.onlooker("none").await;
     let (id, now) = (uuid::Uuid::from_u128(9), world.clock.wall().micros() / 1_000_000);
     let topic = Topic::Command(Word::Unlock).of(&car(1));
-    let signed = |key| Command::signed(Word::Unlock, id, None, 1, (now, now + 600), key).write();
-    onlooker.says(&topic, true, signed(&key(&car(1)))).await;
+    let signed = |signer: u32| {
+        let key = key(&car(signer));
+        Command::signed(Word::Unlock, id, None, 1, (now, now + 600), &key).write()
+    };
+    onlooker.says(&topic, true, signed(1)).await;
     let vehicles = world.vehicles(1, |_| {}).await;
-    onlooker.says(&topic, false, signed(&key(&car(2)))).await;
+    onlooker.says(&topic, false, signed(2)).await;
     onlooker.says(&topic, false, b"{\"cmd\":\"UNLOCK\"}".to_vec()).await;
     soon(|| vehicles.view(&car(1)).is_some_and(|view| view.forged == 2)).await;
     let view = vehicles.view(&car(1)).unwrap();
@@ -149,7 +153,9 @@ async fn garbage_of_any_size_is_refused_counted_and_nothing_of_it_is_told() {
         }
     }
     let tel = Topic::Telemetry.of(&car(1));
-    for payload in [megabyte, b"{".to_vec(), br#"{"seq":1,"signals":{"Vehicle.Speed":"x"}}"#.to_vec()] {
+    for payload in
+        [megabyte, b"{".to_vec(), br#"{"seq":1,"signals":{"Vehicle.Speed":"x"}}"#.to_vec()]
+    {
         onlooker.says(&tel, false, payload).await;
         said += 1;
     }
@@ -264,9 +270,8 @@ async fn unreliable_vehicles_and_a_broker_that_restarts() {
             }
         }
         // As the process does that asks for them: each attempt until there is an answer.
-        let answered = |world: &World, id| {
-            world.desk.answers().iter().any(|answer| answer.command_id == id)
-        };
+        let answered =
+            |world: &World, id| world.desk.answers().iter().any(|answer| answer.command_id == id);
         for _ in 0..200 {
             let mut open = 0;
             for call in &out {
