@@ -14,6 +14,7 @@
 mod behind;
 mod consumers;
 mod methods;
+mod timer_name;
 mod troubles;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 pub use behind::{RejectedCommand, StoredAnswer};
 pub(crate) use consumers::{KeyRow, Progress, TimerRow};
+pub(crate) use timer_name::{ByTimer, TimerName, TimerNames};
 
 /// Why the side file did not answer.
 #[derive(Debug, thiserror::Error)]
