@@ -8,14 +8,14 @@
 //! ```
 
 use holdfast_domain::{
-    Decider as _, Timestamp, inventory, item, limit, notification, payment, reservation, seatmap,
-    ticket,
+    Decider as _, Timestamp, inspection, inventory, item, limit, notification, payment,
+    reservation, seatmap, ticket, vehicle,
 };
 use holdfast_store::RecordedEvent;
 use serde_json::{Value, json};
 
 /// What stands before the first `-` of the streams that the product writes.
-const OURS: [&str; 9] = [
+const OURS: [&str; 11] = [
     reservation::State::CATEGORY,
     payment::State::CATEGORY,
     seatmap::State::CATEGORY,
@@ -24,6 +24,8 @@ const OURS: [&str; 9] = [
     item::State::CATEGORY,
     ticket::State::CATEGORY,
     notification::State::CATEGORY,
+    vehicle::State::CATEGORY,
+    inspection::State::CATEGORY,
     "deadletter",
 ];
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::code::TicketKey;
+use crate::gbfs::GbfsConfig;
 use crate::token::TokenKeys;
 
 /// Everything that bounds a stranger. CONTRACT.md, *Limits*: the defaults are its numbers.
@@ -136,6 +137,8 @@ pub struct ApiConfig {
     pub ws_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// What the GBFS feed says of the system.
+    pub gbfs: GbfsConfig,
     /// When `/health/ready` says no.
     pub ready: Ready,
     /// Further reasons not to be ready (disk below its reserve, a part that died); asked at each
@@ -155,6 +158,7 @@ impl ApiConfig {
             cors_origins: Vec::new(),
             ws_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            gbfs: GbfsConfig::default(),
             ready: Ready::default(),
             unready: None,
         }

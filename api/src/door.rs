@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_domain::{NotificationId, ReservationId, Timestamp, UserId};
+use holdfast_domain::{InspectionId, NotificationId, ReservationId, Timestamp, UserId, VehicleId};
 use holdfast_engine::{Engine, Request};
 use holdfast_projections::{NotificationRow, PageRequest, QueryError, ReadModels};
 use holdfast_store::{Direction, Position, StreamId};
@@ -13,11 +13,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::ask;
 use crate::config::ApiConfig;
 use crate::feed::Feed;
+use crate::gbfs;
 use crate::names;
 use crate::no::{Code, More, No};
 use crate::ops::Operation;
 use crate::rate::Rates;
-use crate::view::ReservationView;
+use crate::view::{InspectionView, ReservationView, VehicleView};
 use crate::who::Who;
 
 /// Shared by every request.
@@ -27,6 +28,8 @@ pub(crate) struct Door {
     pub(crate) config: ApiConfig,
     pub(crate) feed: Arc<Feed>,
     pub(crate) rates: Rates,
+    /// The GBFS documents as they were built last.
+    pub(crate) gbfs: gbfs::Feed,
     /// One permit a WebSocket.
     pub(crate) sockets: Arc<Semaphore>,
     /// One permit an answer that shows the seats of a hall: each may be tens of megabytes.
@@ -52,6 +55,7 @@ impl Door {
         Self {
             feed: Arc::new(Feed::new(engine.store().clone(), limits.ws_queue)),
             rates: Rates::new(limits.requests_per_minute_per_address, limits.holds_per_minute),
+            gbfs: gbfs::Feed::default(),
             sockets: Arc::new(Semaphore::new(limits.ws_connections)),
             halls: Semaphore::new(HALLS),
             engine,
@@ -173,6 +177,26 @@ impl Door {
     ) -> Result<Option<ReservationView>, No> {
         let row = self.reads.reservation(id).await.map_err(trouble)?;
         Ok(row.filter(|row| who.may_see(&row.user_id)).map(ReservationView::from))
+    }
+
+    /// A vehicle that this one may see.
+    pub(crate) async fn vehicle(
+        &self,
+        who: &Who,
+        id: &VehicleId,
+    ) -> Result<Option<VehicleView>, No> {
+        let row = self.reads.vehicle(id).await.map_err(trouble)?;
+        Ok(row.map(VehicleView::from).filter(|view| view.shows_to(who)))
+    }
+
+    /// An inspection that this one may see.
+    pub(crate) async fn inspection(
+        &self,
+        who: &Who,
+        id: &InspectionId,
+    ) -> Result<Option<InspectionView>, No> {
+        let row = self.reads.inspection(id).await.map_err(trouble)?;
+        Ok(row.filter(|row| who.may_see(&row.user_id)).map(InspectionView::from))
     }
 
     /// Whose lists this one reads: everybody's for those who see everything.

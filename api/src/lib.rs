@@ -20,6 +20,7 @@ mod door;
 mod event;
 mod feed;
 mod front;
+pub mod gbfs;
 mod graphql;
 mod health;
 mod json;

@@ -1,12 +1,12 @@
 //! Ids as customers see them: with a prefix that says what they name, accepted with or without it.
 //!
 //! ```text
-//!   res_018f2c4e-…   pay_…   tkt_…   ntf_…   dlq_…   lck_018f2c4e-…-hall   (a lock names its map too)
+//!   res_018f2c4e-…   pay_…   tkt_…   ins_…   ntf_…   dlq_…   lck_018f2c4e-…-hall   (a lock names its map too)
 //! ```
 
 use holdfast_domain::{
-    Decider, LockId, NotificationId, PaymentId, ReservationId, SeatMapId, TicketId, payment,
-    reservation, ticket,
+    Decider, InspectionId, LockId, NotificationId, PaymentId, ReservationId, SeatMapId, TicketId,
+    inspection, payment, reservation, ticket,
 };
 use uuid::Uuid;
 
@@ -38,6 +38,7 @@ macro_rules! shown {
 shown!(reservation, read_reservation, ReservationId, "res_", "a reservation");
 shown!(payment, read_payment, PaymentId, "pay_", "a payment");
 shown!(ticket, read_ticket, TicketId, "tkt_", "a ticket");
+shown!(inspection, read_inspection, InspectionId, "ins_", "an inspection");
 shown!(notification, read_notification, NotificationId, "ntf_", "a notice");
 
 /// How a dead letter is shown.
@@ -80,6 +81,9 @@ pub(crate) fn read_stream(text: &str) -> Result<String, No> {
         }
         Some(("pay", id)) => uuid(id).map_or_else(named, |id| stream(payment::State::CATEGORY, id)),
         Some(("tkt", id)) => uuid(id).map_or_else(named, |id| stream(ticket::State::CATEGORY, id)),
+        Some(("ins", id)) => {
+            uuid(id).map_or_else(named, |id| stream(inspection::State::CATEGORY, id))
+        }
         Some(("ntf", id)) => uuid(id).map_or_else(named, |id| stream("notification", id)),
         Some(("lck", _)) => read_lock(text).map_or_else(named, |(_, map)| {
             Err(No::invalid(format!("a seat lock has no stream of its own; ask for seatmap-{map}")))
@@ -88,10 +92,15 @@ pub(crate) fn read_stream(text: &str) -> Result<String, No> {
     }
 }
 
-/// The streams that may be meant: a bare id may be a reservation's, a payment's or a ticket's.
+/// The streams that may be meant: a bare id may be a reservation's, a payment's, a ticket's or an
+/// inspection's.
 pub(crate) fn read_targets(text: &str) -> Result<Vec<String>, No> {
-    let categories =
-        [reservation::State::CATEGORY, payment::State::CATEGORY, ticket::State::CATEGORY];
+    let categories = [
+        reservation::State::CATEGORY,
+        payment::State::CATEGORY,
+        ticket::State::CATEGORY,
+        inspection::State::CATEGORY,
+    ];
     match uuid(text) {
         Some(id) => Ok(categories.iter().map(|category| format!("{category}-{id}")).collect()),
         None => Ok(vec![read_stream(text)?]),
@@ -109,6 +118,7 @@ fn read_named_stream(text: &str) -> String {
         reservation::State::CATEGORY => read_reservation(key).map(|id| id.to_string()),
         payment::State::CATEGORY => read_payment(key).map(|id| id.to_string()),
         ticket::State::CATEGORY => read_ticket(key).map(|id| id.to_string()),
+        inspection::State::CATEGORY => read_inspection(key).map(|id| id.to_string()),
         "notification" => read_notification(key).map(|id| id.to_string()),
         _ => None,
     };
@@ -176,6 +186,8 @@ mod tests {
         assert!(read_stream(&format!("lck_{id}-hall")).is_err());
         assert_eq!(read_stream("seatmap-hall-2"), Ok("seatmap-hall-2".into()));
         assert_eq!(read_stream("limit-tickets/ada"), Ok("limit-tickets/ada".into()));
-        assert_eq!(read_targets(&id.to_string()).map(|all| all.len()), Ok(3));
+        assert_eq!(read_stream(&format!("ins_{id}")), Ok(format!("inspection-{id}")));
+        assert_eq!(read_stream("vehicle-car-7"), Ok("vehicle-car-7".into()));
+        assert_eq!(read_targets(&id.to_string()).map(|all| all.len()), Ok(4));
     }
 }

@@ -88,14 +88,15 @@ codes! {
         "Another attempt has not ended. Finish it (redirect_url, when there is a page for it), or wait.";
     NotConfirmed "NOT_CONFIRMED" CONFLICT "Not confirmed",
         "This can be done with a confirmed reservation only.";
-    NotStarted "NOT_STARTED" CONFLICT "Not started", "The rental has not begun.";
+    NotStarted "NOT_STARTED" CONFLICT "Not started",
+        "The rental has not begun: its period lies ahead, or the vehicle was not unlocked yet.";
     InUse "IN_USE" CONFLICT "In use", "A rental that is under way can be returned, not cancelled.";
     Cancelled "CANCELLED" CONFLICT "Cancelled", "It was cancelled. Make a new reservation.";
     Completed "COMPLETED" CONFLICT "Completed", "It is over.";
     VehicleUnavailable "VEHICLE_UNAVAILABLE" CONFLICT "No vehicle",
-        "The vehicle cannot be used at present.";
+        "The vehicle cannot be used at present: it is out of service, or it refused. Ask for another.";
     UnlockInProgress "UNLOCK_IN_PROGRESS" CONFLICT "An unlock is under way",
-        "Ask again when it has ended.";
+        "The vehicle has not answered yet; it does, or fails, within 20 seconds. Ask again then.";
     VersionConflict "VERSION_CONFLICT" CONFLICT "It has changed meanwhile",
         "The version that you expected is not the present one, or the thing exists already. Read it again and decide again.";
     AlreadyRedeemed "ALREADY_REDEEMED" CONFLICT "Already used",
@@ -125,7 +126,7 @@ codes! {
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Something is wrong here",
         "It is our fault; the request id finds it in our log. Repeat the request with the same idempotency key to learn what became of it.";
     VehicleOffline "VEHICLE_OFFLINE" SERVICE_UNAVAILABLE "The vehicle is offline",
-        "It cannot be reached at present, and nothing was sent. Ask again later.";
+        "It cannot be reached at present, and nothing was sent: nothing will happen to its doors later. Ask again after Retry-After seconds.";
     StaleRead "STALE_READ" SERVICE_UNAVAILABLE "Not there yet",
         "What you want to read has not arrived in the read models within the wait. Ask again.";
     Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "Not now",
@@ -133,13 +134,24 @@ codes! {
     OutcomeUnknown "OUTCOME_UNKNOWN" SERVICE_UNAVAILABLE "The outcome is unknown",
         "It may or may not have been recorded. Repeat the request with the same idempotency key to find out.";
     VehicleTimeout "VEHICLE_TIMEOUT" GATEWAY_TIMEOUT "The vehicle does not answer",
-        "Its doors may or may not have moved.";
+        "It was asked several times and has not answered in time; its doors may or may not have moved. Should its answer come late, it is locked again unless you may still use it. Repeat with the same key to learn what became of it, with a new one to ask anew.";
 }
 
 impl Code {
     /// The last part of the problem's type: `out-of-stock`.
     pub fn kebab(self) -> String {
         self.name().to_ascii_lowercase().replace('_', "-")
+    }
+
+    /// After which time it makes sense to ask again, for what passes by itself.
+    fn retry_after(self) -> Option<Duration> {
+        let soon = matches!(self, Self::RequestInFlight | Self::StaleRead | Self::RateLimited);
+        let later = matches!(self, Self::Unavailable | Self::OutcomeUnknown);
+        // A command's attempt; and as long as a Last Will waits before it says that a car is gone.
+        let answered = matches!(self, Self::UnlockInProgress | Self::VehicleTimeout);
+        let back = self == Self::VehicleOffline;
+        let secs = [(soon, 1), (later, 2), (answered, 5), (back, 10)];
+        secs.into_iter().find(|(is, _)| *is).map(|(_, secs)| Duration::from_secs(secs))
     }
 }
 
@@ -184,16 +196,8 @@ pub(crate) struct No {
 
 impl No {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        let soon = matches!(code, Code::RequestInFlight | Code::StaleRead | Code::RateLimited);
-        let later = matches!(code, Code::Unavailable | Code::OutcomeUnknown);
-        let retry_after = if soon { Some(1) } else { later.then_some(2) };
-        Self {
-            code,
-            message: message.into(),
-            more: More::Nothing,
-            as_of: None,
-            retry_after: retry_after.map(Duration::from_secs),
-        }
+        let retry_after = code.retry_after();
+        Self { code, message: message.into(), more: More::Nothing, as_of: None, retry_after }
     }
 
     /// Absent, or somebody else's: nobody can tell which.
@@ -221,6 +225,10 @@ impl From<Rejection> for No {
             }
             Rejection::TooManyHolds { limit, already } => {
                 no.more = More::LimitExceeded { limit, already_held: already };
+            }
+            // The engine may know better than the table when it makes sense to ask again.
+            Rejection::Vehicle { failure: _, retry_after } => {
+                no.retry_after = retry_after.or(no.retry_after);
             }
             Rejection::NotFound(_)
             | Rejection::InvalidInput(_)
@@ -261,6 +269,8 @@ fn more(refusal: &process::Refusal, target: String, suggested: Vec<SeatId>) -> M
         | R::Limit(_)
         | R::Item(_)
         | R::Ticket(_)
+        | R::Vehicle(_)
+        | R::Inspection(_)
         | R::Notification(_) => More::Nothing,
     }
 }
@@ -291,6 +301,23 @@ mod tests {
                 let code = Code::of(name).unwrap_or_else(|| panic!("no code {name}"));
                 assert_eq!(code.status().as_u16(), status, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_says_when_to_ask_again() {
+        for code in Code::ALL {
+            let told = No::new(*code, "").retry_after.is_some();
+            // RFC 9110, 15.6.4 has it for 503; the others are waits of ours.
+            let passes = code.status() == StatusCode::SERVICE_UNAVAILABLE
+                || matches!(
+                    code,
+                    Code::RequestInFlight
+                        | Code::RateLimited
+                        | Code::UnlockInProgress
+                        | Code::VehicleTimeout
+                );
+            assert_eq!(told, passes, "{code:?}");
         }
     }
 

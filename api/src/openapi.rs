@@ -1,5 +1,7 @@
 //! The OpenAPI document of the REST door, made from the table of paths.
 
+mod schemas;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -38,7 +40,7 @@ pub fn document(version: &str) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT (EdDSA, at+jwt)"}},
-            "schemas": schemas(),
+            "schemas": schemas::all(),
         },
     })
 }
@@ -163,112 +165,6 @@ fn refusals(route: &Route) -> Vec<(u16, Vec<Code>)> {
 
 fn path_names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-}
-
-fn object(required: &[&str], properties: Value) -> Value {
-    json!({"type": "object", "required": required, "properties": properties})
-}
-
-/// A body: names that are not listed are refused.
-fn body(required: &[&str], mut properties: Value) -> Value {
-    properties["idempotency_key"] = text();
-    properties["idempotencyKey"] = text();
-    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
-}
-
-fn text() -> Value {
-    json!({"type": "string"})
-}
-
-fn texts() -> Value {
-    json!({"type": "array", "items": {"type": "string"}})
-}
-
-fn number() -> Value {
-    json!({"type": "integer"})
-}
-
-fn moment() -> Value {
-    json!({"type": ["string", "null"], "format": "date-time"})
-}
-
-fn of(schema: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{schema}")})
-}
-
-fn schemas() -> Value {
-    let pick = json!({"type": "object", "required": ["quantity"], "additionalProperties": false,
-        "properties": {"quantity": number(), "section": text(), "category": text()}});
-    let pay = json!({"payment_method": text(), "paymentMethod": text(), "gateway": text()});
-    let mut pay_what = pay.clone();
-    for name in [
-        "reservation_id",
-        "order_id",
-        "booking_id",
-        "bookingId",
-        "reservationId",
-        "orderId",
-        "payment_id",
-        "paymentId",
-    ] {
-        pay_what[name] = text();
-    }
-    let any = json!({"type": "object"});
-    json!({
-        "Problem": object(&["type", "title", "status", "code", "request_id"], json!({
-            "type": text(), "title": text(), "status": number(), "detail": text(), "request_id": text(),
-            "code": {"type": "string", "enum": Code::ALL.iter().map(|code| code.name()).collect::<Vec<_>>()},
-        })),
-        "Money": object(&["amount_minor", "currency", "formatted"],
-            json!({"amount_minor": number(), "currency": text(), "formatted": text()})),
-        "Nothing": body(&[], json!({})),
-        "Raw": {"description": "The raw body, signed by the gateway."},
-        "Received": object(&["received"], json!({"received": {"type": "boolean"}})),
-        "LockSeats": body(&["seatMapId"], json!({"seatMapId": text(), "seatIds": texts(), "autoAssign": pick,
-            "suggest": {"type": "boolean"}})),
-        "SeatLock": object(&["lockId", "seatMapId", "seatIds", "expiresAt"],
-            json!({"lockId": text(), "seatMapId": text(), "seatIds": texts(), "expiresAt": moment()})),
-        "SeatLockReleased": object(&["lockId", "released"], json!({"lockId": text(), "released": {"type": "boolean"}})),
-        "Booking": body(&[], json!({"lockId": text(), "seatMapId": text(), "seatIds": texts(), "autoAssign": pick})),
-        "BookingMade": object(&["bookingId", "status", "sagaState"], json!({"bookingId": text(), "status": text(),
-            "sagaState": text(), "version": number(), "expiresAt": moment(), "total": of("Money")})),
-        "Pay": body(&[], pay),
-        "PayWhat": body(&[], pay_what),
-        "Paid": object(&["payment_id", "status", "reservation_status"], json!({"payment_id": text(), "status": text(),
-            "reservation_id": text(), "reservation_status": text(), "amount": of("Money"),
-            "next_action": any, "redirectUrl": {"type": ["string", "null"]}})),
-        "BookingPaid": object(&["paymentId", "status", "bookingStatus"], json!({"paymentId": text(), "status": text(),
-            "bookingId": text(), "bookingStatus": text(), "sagaState": text(), "amount": of("Money"),
-            "next_action": any, "redirectUrl": {"type": ["string", "null"]}})),
-        "Order": body(&[], json!({"ticket_id": text(), "qty": number(), "seat_ids": texts(), "section": text()})),
-        "OrderMade": object(&["order_id", "status", "expires_at", "total"], json!({"order_id": text(), "status": text(),
-            "version": number(), "expires_at": moment(), "total": of("Money"), "seat_ids": texts()})),
-        "Stock": body(&["delta"], json!({"delta": number(), "reason": text()})),
-        "StockAdjusted": object(&["sku", "delta"], json!({"sku": text(), "delta": number()})),
-        "Reservation": object(&["id", "status", "version", "saga_state", "total", "lines"], json!({"id": text(),
-            "reservation_id": text(), "status": text(), "saga_state": text(), "version": number(), "created_at": moment(),
-            "hold_expires_at": moment(), "total": of("Money"), "lines": {"type": "array", "items": any},
-            "payments": {"type": "array", "items": of("Payment")}, "tickets": {"type": "array", "items": any},
-            "as_of_position": text()})),
-        "Payment": object(&["id", "status", "version", "amount"], json!({"id": text(), "payment_id": text(),
-            "reservation_id": text(), "kind": text(), "status": text(), "version": number(), "amount": of("Money"),
-            "captured": of("Money"), "refunded": of("Money"), "gateway": text(),
-            "approval_code": {"type": ["string", "null"]}, "attempt": number(), "next_action": any})),
-        "Availability": object(&["sku", "total", "held", "committed", "available", "reason"], json!({"sku": text(),
-            "total": number(), "held": number(), "committed": number(), "available": number(), "reason": text(),
-            "as_of_position": text()})),
-        "SeatMap": object(&["id", "name", "counts", "seats"], json!({"id": text(), "name": text(),
-            "sku": {"type": ["string", "null"]}, "counts": any, "seats": {"type": "array", "items": any},
-            "as_of_position": text()})),
-        "Live": object(&["status"], json!({"status": text(), "version": text()})),
-        "Ready": object(&["ready", "reasons"], json!({"ready": {"type": "boolean"}, "status": text(), "reasons": texts(),
-            "position": text(), "read_models": any, "consumers": {"type": "array", "items": any}})),
-        "TicketKeys": object(&["format", "keys"], json!({"format": text(), "layout": text(),
-            "keys": {"type": "array", "items": any}})),
-        "Document": any,
-        "GraphQL": object(&["query"], json!({"query": text(), "variables": any, "operationName": text()})),
-        "GraphQLAnswer": any,
-    })
 }
 
 #[cfg(test)]

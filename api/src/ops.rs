@@ -1,6 +1,8 @@
 //! What can be asked of the engine, once for both doors: each operation has its name, its canonical
 //! input (for the fingerprint) and its call. REST and GraphQL differ only in how they are written.
 
+mod fleet;
+
 use std::future::Future;
 
 use holdfast_domain::{
@@ -13,6 +15,11 @@ use holdfast_engine::{
 };
 use holdfast_store::Position;
 use serde_json::{Value, json};
+
+pub(crate) use fleet::{
+    BookVehicle, CompleteRental, DecideDamageClaim, LockVehicle, RegisterVehicle,
+    SetVehicleService, UnlockVehicle, inspect,
+};
 
 /// One thing that can be asked.
 pub(crate) trait Operation: Send {

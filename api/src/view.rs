@@ -1,13 +1,17 @@
 //! Reservations and payments as customers see them, from a row or from the log's own state; REST and
 //! GraphQL show the same.
 
+mod fleet;
+
 use holdfast_domain::{
-    Money, PaymentId, ReservationId, Timestamp, payment,
-    reservation::{self, Line, Status},
+    Money, PaymentId, ReservationId, Timestamp, VehicleId, payment,
+    reservation::{self, Line, LineKind, Status},
 };
 use holdfast_engine::{AsOf, PaymentAnswer, ReservationAnswer};
 use holdfast_projections::{PaymentRow, ReservationRow};
 use holdfast_store::Position;
+
+pub(crate) use fleet::{InspectionView, VehicleView};
 
 /// A reservation as it is shown.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub(crate) struct ReservationView {
     pub(crate) hold_expires_at: Option<Timestamp>,
     pub(crate) total: Money,
     pub(crate) lines: Vec<Line>,
+    /// The vehicle that was assigned to it, with the hold or later.
+    pub(crate) vehicle_id: Option<VehicleId>,
     /// At which position this was so: what belongs to it is read no earlier.
     pub(crate) as_of: Position,
     /// Set when it is shown as it was then.
@@ -42,7 +48,8 @@ impl ReservationView {
             created_at: None,
             hold_expires_at: state.hold_expires_at,
             total: state.total?,
-            lines: state.lines.clone(),
+            lines: with_vehicle(state.lines.clone(), state.vehicle_id.as_ref()),
+            vehicle_id: state.vehicle_id.clone(),
             as_of,
             then: None,
         })
@@ -63,10 +70,35 @@ impl From<ReservationRow> for ReservationView {
             created_at: Some(row.created_at),
             hold_expires_at: row.hold_expires_at,
             total: row.total,
-            lines: row.lines,
+            lines: with_vehicle(row.lines, row.vehicle_id.as_ref()),
+            vehicle_id: row.vehicle_id,
             as_of: row.position,
             then: None,
         }
+    }
+}
+
+/// The line of a vehicle names it once it is known, also when it came later than the hold.
+fn with_vehicle(mut lines: Vec<Line>, vehicle: Option<&VehicleId>) -> Vec<Line> {
+    for line in lines.iter_mut().filter(|line| line.kind == LineKind::Vehicle) {
+        line.vehicle_id = vehicle.cloned().or(line.vehicle_id.take());
+    }
+    lines
+}
+
+/// Whether a reservation still has, or may still get, what it is about.
+pub(crate) fn is_live(status: Status) -> bool {
+    match status {
+        Status::Hold
+        | Status::AwaitingPayment
+        | Status::Reacquiring
+        | Status::Confirmed
+        | Status::InUse => true,
+        Status::None
+        | Status::Completed
+        | Status::HoldFailed
+        | Status::HoldExpired
+        | Status::Cancelled => false,
     }
 }
 

@@ -432,6 +432,12 @@ impl<T> Ledger<T> {
         Some(claim)
     }
 
+    /// A moment that a fact tells of: old tombstones go. Only for those whose facts carry moments but
+    /// few deadlines; the others' deadlines tell the time.
+    pub fn seen(&mut self, moment: Timestamp) {
+        self.fence.tick(moment);
+    }
+
     /// Everything up to that epoch was ended.
     pub fn fenced(&mut self, reservation: ReservationId, epoch: Epoch) {
         self.fence.raise(reservation, epoch);

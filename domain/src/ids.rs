@@ -72,6 +72,10 @@ id!(
     RefundId
 );
 id!(
+    /// One condition report of a vehicle after a rental.
+    InspectionId
+);
+id!(
     /// One attempt at taking a reservation's claims; a retry beside a paused attempt has its own.
     AttemptId
 );
@@ -82,8 +86,25 @@ impl ReservationId {
         PaymentId(derive(&["payment", &self.to_string()]))
     }
 
+    /// The charge for the damage that one inspection tells of: one for each, however often it is told.
+    pub fn damage_payment_id(&self, inspection: &InspectionId) -> PaymentId {
+        PaymentId(derive(&["payment", &self.to_string(), "damage", &inspection.to_string()]))
+    }
+
+    /// The charge for one extra: `fuel`.
+    pub fn extra_payment_id(&self, what: &str) -> PaymentId {
+        PaymentId(derive(&["payment", &self.to_string(), "extra", what]))
+    }
+
     /// The ticket of one seat or unit (`unit` is the seat's id, or `{sku}#{number from 1}`).
     pub fn ticket_id(&self, unit: &str) -> TicketId {
         TicketId(derive(&["ticket", &self.to_string(), unit]))
+    }
+}
+
+impl InspectionId {
+    /// Its damage claim: there is one (D36).
+    pub fn claim_id(&self) -> Uuid {
+        derive(&["claim", &self.to_string()])
     }
 }

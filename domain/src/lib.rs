@@ -15,6 +15,7 @@
 
 pub mod claim;
 mod ids;
+pub mod inspection;
 pub mod inventory;
 pub mod item;
 pub mod kept;
@@ -29,9 +30,11 @@ pub mod reservation;
 pub mod seatmap;
 pub mod ticket;
 mod time;
+pub mod vehicle;
 
 pub use ids::{
-    AttemptId, LockId, NotificationId, PaymentId, RefundId, ReservationId, TicketId, derive,
+    AttemptId, InspectionId, LockId, NotificationId, PaymentId, RefundId, ReservationId, TicketId,
+    derive,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use names::{LimitId, NameError, SeatId, SeatMapId, Sku, UserId, VehicleId};

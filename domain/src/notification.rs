@@ -20,7 +20,10 @@ pub enum Channel {
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(missing_docs, reason = "each is a fact of the reservation")]
+#[expect(
+    missing_docs,
+    reason = "each is a fact of the reservation, of its vehicle or of its inspection"
+)]
 pub enum About {
     Confirmed,
     PaymentFailed,
@@ -28,6 +31,10 @@ pub enum About {
     Cancelled,
     LatePaymentAccepted,
     LatePaymentRejected,
+    LateUnlock,
+    NoShow,
+    DamageAssessed,
+    DamageCharged,
 }
 
 /// What may have happened to a notice. Stored as `notification.{kebab}`.

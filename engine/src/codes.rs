@@ -3,10 +3,11 @@
 
 use holdfast_domain::process::Refusal as R;
 use holdfast_domain::{
-    inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    inspection, inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    vehicle,
 };
 
-use crate::Rejection;
+use crate::{Rejection, VehicleFailure};
 
 impl Rejection {
     /// The code of the contract's `RefusalCode`; besides it `UNAVAILABLE` and `OUTCOME_UNKNOWN`, for
@@ -18,6 +19,11 @@ impl Rejection {
             Self::InvalidInput(_) => "INVALID_INPUT",
             Self::TooManyHolds { .. } => "LIMIT_EXCEEDED",
             Self::VersionConflict { .. } => "VERSION_CONFLICT",
+            Self::Vehicle { failure, .. } => match failure {
+                VehicleFailure::Offline => "VEHICLE_OFFLINE",
+                VehicleFailure::Timeout => "VEHICLE_TIMEOUT",
+                VehicleFailure::Jammed | VehicleFailure::Refused => "VEHICLE_UNAVAILABLE",
+            },
             Self::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::InFlight => "REQUEST_IN_FLIGHT",
             Self::Unavailable(_) => "UNAVAILABLE",
@@ -37,6 +43,8 @@ pub fn refusal_code(refusal: &R) -> &'static str {
         R::Item(refusal) => of_item(refusal),
         R::Ticket(refusal) => of_ticket(refusal),
         R::Notification(notification::Refusal::AlreadyExists) => "VERSION_CONFLICT",
+        R::Vehicle(refusal) => of_vehicle(refusal),
+        R::Inspection(refusal) => of_inspection(refusal),
     }
 }
 
@@ -59,6 +67,7 @@ fn of_reservation(refusal: &reservation::Refusal) -> &'static str {
         X::InUse => "IN_USE",
         X::Completed => "COMPLETED",
         X::Cancelled => "CANCELLED",
+        X::OtherVehicle { .. } => "VEHICLE_UNAVAILABLE",
         X::OdometerDecreased { .. } => "ODOMETER_DECREASED",
     }
 }
@@ -72,7 +81,7 @@ fn of_payment(refusal: &payment::Refusal) -> &'static str {
         X::AlreadyPaid | X::Paid => "ALREADY_PAID",
         X::NotAuthorized | X::WrongAttempt { .. } => "NOT_CONFIRMED",
         X::AmountMismatch => "AMOUNT_MISMATCH",
-        X::NotRefundable { .. } => "INVALID_INPUT",
+        X::NotRefundable { .. } | X::NoMeans => "INVALID_INPUT",
     }
 }
 
@@ -126,5 +135,34 @@ fn of_ticket(refusal: &ticket::Refusal) -> &'static str {
         X::AlreadyRedeemed => "ALREADY_REDEEMED",
         X::Revoked => "CANCELLED",
         X::InvalidNonce => "INVALID_INPUT",
+    }
+}
+
+fn of_vehicle(refusal: &vehicle::Refusal) -> &'static str {
+    use vehicle::Refusal as X;
+    match refusal {
+        X::NotFound => "NOT_FOUND",
+        X::AlreadyExists | X::NotDue { .. } => "VERSION_CONFLICT",
+        X::InvalidRegistration(_) | X::InvalidFuel(_) => "INVALID_INPUT",
+        X::Taken | X::Unavailable => "VEHICLE_UNAVAILABLE",
+        X::NotConfirmed => "NOT_CONFIRMED",
+        X::NotStarted => "NOT_STARTED",
+        X::Completed => "COMPLETED",
+        X::InUse => "IN_USE",
+        X::Offline => "VEHICLE_OFFLINE",
+        X::UnlockInProgress { .. } => "UNLOCK_IN_PROGRESS",
+        X::NoClaim | X::StaleEpoch => "NOT_HELD",
+        X::TooLate => "VEHICLE_TIMEOUT",
+    }
+}
+
+fn of_inspection(refusal: &inspection::Refusal) -> &'static str {
+    use inspection::Refusal as X;
+    match refusal {
+        X::NotFound => "NOT_FOUND",
+        X::AlreadyExists => "IDEMPOTENCY_KEY_REUSED",
+        X::Decided { .. } | X::ChargeUnderWay => "VERSION_CONFLICT",
+        X::AlreadyCharged => "ALREADY_PAID",
+        X::NoClaim | X::NoAmount | X::InvalidAmount | X::InvalidReport(_) => "INVALID_INPUT",
     }
 }

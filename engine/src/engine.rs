@@ -18,9 +18,10 @@ use crate::dispatch::{
     AsOf, Context, Dispatch, House, Loaded, command_of, fold, stream_name, stream_of,
 };
 use crate::follow::Index;
+use crate::health::LinkState;
 use crate::hosted::Hosted;
 use crate::patience::Waiting;
-use crate::ports::{Clock, Gateway, Ids};
+use crate::ports::{Clock, Gateway, Ids, VehicleLink};
 use crate::runner::{RunnerError, Worker};
 use crate::running::{Died, Running, Tasks};
 use crate::settings::{Protections, Settings};
@@ -42,6 +43,8 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     /// Where money comes from.
     pub gateways: Vec<Arc<dyn Gateway>>,
+    /// The way to the vehicles.
+    pub vehicles: Arc<dyn VehicleLink>,
     /// What stands beside the log.
     pub side: Side,
     /// Where states of long streams are kept, so that they load fast.
@@ -61,6 +64,7 @@ pub(crate) struct Core {
     pub(crate) side: Side,
     pub(crate) index: Index,
     gateways: BTreeMap<&'static str, Arc<dyn Gateway>>,
+    pub(crate) vehicles: Arc<dyn VehicleLink>,
     pub(crate) workers: RwLock<Vec<Arc<Worker>>>,
     /// Requests that outlive their askers.
     pub(crate) tasks: Tasks,
@@ -73,6 +77,7 @@ pub(crate) struct Core {
     alarms: Mutex<VecDeque<(Timestamp, Alarm)>>,
     stirred: watch::Sender<u64>,
     reconciled: Mutex<Option<Reconciled>>,
+    link: Mutex<LinkState>,
 }
 
 /// When payments that are not at rest were last asked about, and how many there were.
@@ -126,7 +131,7 @@ impl Engine {
         protections: Protections,
         processes: &[Process],
     ) -> Result<(Engine, Running), StartError> {
-        let Parts { store, clock, ids, gateways, side, snapshots, settings } = parts;
+        let Parts { store, clock, ids, gateways, vehicles, side, snapshots, settings } = parts;
         let snapshots = if settings.snapshot_every == 0 { Snapshots::none() } else { snapshots };
         let floor = last_moment(&*store, settings.clock_jump).await?;
         let jump = if protections.steady_clock { settings.clock_jump } else { Duration::MAX };
@@ -140,7 +145,8 @@ impl Engine {
             protections,
             waiting: Waiting::default(),
         });
-        for consumer in ["keys", "booking", "payment", "tickets", "notices"] {
+        let followers = ["keys", crate::fleet::CONSUMER];
+        for consumer in followers.into_iter().chain(Process::ALL.map(Process::name)) {
             let checkpoint = side.checkpoint(consumer).await?;
             let head = house.store.head();
             if checkpoint > head {
@@ -151,6 +157,7 @@ impl Engine {
             dispatch: Dispatch::new(house.clone()),
             index: Index::new(house.clone(), side.clone()),
             gateways: gateways.into_iter().map(|gateway| (gateway.name(), gateway)).collect(),
+            vehicles,
             workers: RwLock::default(),
             tasks: Tasks::default(),
             lanes: Tasks::default(),
@@ -159,6 +166,7 @@ impl Engine {
             alarms: Mutex::default(),
             stirred: watch::Sender::new(0),
             reconciled: Mutex::default(),
+            link: Mutex::default(),
             house,
             side,
         });
@@ -236,7 +244,8 @@ impl Engine {
         loop {
             stirred.borrow_and_update();
             let workers = self.0.workers();
-            let seen = self.0.index.position() >= self.0.house.store.head();
+            let head = self.0.house.store.head();
+            let seen = self.0.index.position() >= head && self.fleet().position() >= head;
             if seen && workers.iter().all(|worker| worker.is_quiet()) {
                 return;
             }
@@ -290,6 +299,14 @@ impl Core {
         self.alarms.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
+    pub(crate) fn link(&self) -> LinkState {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_link(&self, state: LinkState) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
     pub(crate) fn reconciled(&self) -> Option<Reconciled> {
         *self.reconciled.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,10 +320,13 @@ impl Core {
         call: &GatewayCall,
     ) -> Result<Option<(Uuid, String)>, String> {
         let reservation = match call {
-            GatewayCall::Create { reservation_id, .. } => *reservation_id,
+            // On the means of an earlier intent: nobody gave a token for it.
+            GatewayCall::Create { again_of: Some(_), .. } => return Ok(None),
+            GatewayCall::Create { reservation_id, again_of: None, .. } => *reservation_id,
             GatewayCall::Void { create, gateway_ref: None, .. } => match **create {
-                GatewayCall::Create { reservation_id, .. } => reservation_id,
-                GatewayCall::Query { .. }
+                GatewayCall::Create { reservation_id, again_of: None, .. } => reservation_id,
+                GatewayCall::Create { again_of: Some(_), .. }
+                | GatewayCall::Query { .. }
                 | GatewayCall::Capture { .. }
                 | GatewayCall::Void { .. }
                 | GatewayCall::Refund { .. } => return Ok(None),

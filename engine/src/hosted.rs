@@ -8,8 +8,8 @@
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use holdfast_domain::{
-    Decider, ReservationId, Timestamp, inventory, item, limit, notification, payment, process,
-    reservation, seatmap, ticket,
+    Decider, ReservationId, Timestamp, inspection, inventory, item, limit, notification, payment,
+    process, reservation, seatmap, ticket, vehicle,
 };
 use holdfast_schemas::StoredEvent;
 use serde::de::DeserializeOwned;
@@ -140,6 +140,8 @@ hosted!(limit::State, limits, |_id, _state, event| of_limit(event));
 hosted!(item::State, items, |_id, _state, _event| None);
 hosted!(ticket::State, tickets, |_id, _state, event| of_ticket(event));
 hosted!(notification::State, notices, |_id, _state, event| of_notice(event));
+hosted!(vehicle::State, vehicles, |_id, state, event| of_vehicle(state, event));
+hosted!(inspection::State, inspections, |_id, state, _event| state.reservation_id);
 
 fn of_seats(event: &seatmap::Event) -> Option<ReservationId> {
     use seatmap::Event as E;
@@ -196,6 +198,35 @@ fn of_ticket(event: &ticket::Event) -> Option<ReservationId> {
     match event {
         E::Issued { reservation_id, .. } => Some(*reservation_id),
         E::CheckedIn { .. } | E::Revoked => None,
+    }
+}
+
+/// What a vehicle tells by itself is about the reservation that has it, and so in its lane.
+fn of_vehicle(state: &vehicle::State, event: &vehicle::Event) -> Option<ReservationId> {
+    use vehicle::Event as E;
+    match event {
+        E::Reserved { reservation_id, .. }
+        | E::ReservationExtended { reservation_id, .. }
+        | E::ReservationConfirmed { reservation_id, .. }
+        | E::AttemptWithdrawn { reservation_id, .. }
+        | E::ReservationReleased { reservation_id, .. }
+        | E::UnlockRequested { reservation_id, .. }
+        | E::Unlocked { reservation_id, .. }
+        | E::UnlockFailed { reservation_id, .. }
+        | E::TripStarted { reservation_id, .. }
+        | E::TripEnded { reservation_id, .. } => Some(*reservation_id),
+        E::LockRequested { reservation_id, .. }
+        | E::Locked { reservation_id, .. }
+        | E::LockFailed { reservation_id, .. } => *reservation_id,
+        E::AnswerIgnored { .. } | E::LateUnlockCompensated { .. } | E::OdometerAnomaly { .. } => {
+            state.reservation().map(|assigned| assigned.reservation_id)
+        }
+        E::Registered { .. }
+        | E::ConnectionLost { .. }
+        | E::ConnectionRestored { .. }
+        | E::TelemetrySampled { .. }
+        | E::OutOfService { .. }
+        | E::ReturnedToService => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use holdfast_domain::payment::Word;
-use holdfast_domain::process::GatewayCall;
+use holdfast_domain::process::{GatewayCall, VehicleCall};
 use holdfast_domain::{PaymentId, Timestamp};
 use uuid::Uuid;
 
@@ -82,4 +82,33 @@ pub trait Gateway: Send + Sync + 'static {
         body: &[u8],
         now: Timestamp,
     ) -> Result<WebhookWord, WebhookError>;
+}
+
+/// What became of a message to a vehicle. Whether the vehicle obeys, it says by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The broker has it, or is about to.
+    Handed,
+    /// There is no broker just now: tried again with the next attempt.
+    NotConnected(String),
+    /// Its time was over before it could be sent.
+    Expired,
+}
+
+/// The way to the vehicles. A message may be sent twice; the vehicle acts on a command's id once.
+#[async_trait]
+pub trait VehicleLink: Send + Sync + 'static {
+    /// Sends one attempt of a command.
+    async fn send(&self, call: &VehicleCall) -> Sent;
+}
+
+/// No way to any vehicle.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLink;
+
+#[async_trait]
+impl VehicleLink for NoLink {
+    async fn send(&self, _: &VehicleCall) -> Sent {
+        Sent::NotConnected("there is no broker".into())
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A row that says the same as the aggregate is made from the aggregate's state, so that the rules are
 //! written once. States stay in memory from event to event; one that is not here is folded again from
-//! its stream, which is short for reservations and payments.
+//! its stream, which is short for reservations, payments and inspections; vehicles, whose streams are not,
+//! go on from their rows.
 
 use std::collections::HashMap;
 

@@ -25,9 +25,10 @@ mod tables;
 
 pub use checkpoints::{ParkedEvent, ProjectionState, ProjectionStatus};
 pub use models::{
-    AvailabilityReason, AvailabilityRow, ClaimState, DeadLetterRow, ItemRow, MovementKind,
-    NextStep, NotificationRow, PaymentRow, ReservationRow, SeatCounts, SeatMapRow, SeatRow,
-    SeatSnapshot, SeatStatus, StockMovementRow, TicketRow, TicketStatus,
+    AvailabilityReason, AvailabilityRow, ClaimState, CommandRow, DeadLetterRow, FreeSpan,
+    HolderRow, InspectionRow, ItemRow, Location, MovementKind, NextStep, NotificationRow,
+    PaymentRow, RentalRow, ReservationRow, ReturnRow, SeatCounts, SeatMapRow, SeatRow,
+    SeatSnapshot, SeatStatus, StockMovementRow, TicketRow, TicketStatus, VehicleRow,
 };
 pub use page::{MOST_ROWS, Page, PageRequest, USUAL_ROWS};
 pub use projecting::ProjectError;

@@ -10,15 +10,17 @@
 
 use std::collections::HashMap;
 
-use holdfast_domain::{Decider, ReservationId, Timestamp, UserId, payment, reservation};
+use holdfast_domain::{
+    Decider, ReservationId, Timestamp, UserId, inspection, payment, reservation,
+};
 use holdfast_schemas::{AnyEvent, DecodeError, Metadata, StoredEvent, decode_any};
 use holdfast_store::{Direction, EventStore, Position, ReadError, RecordedEvent, StreamId};
 
 use crate::checkpoints::ParkedEvent;
 use crate::folds::Folds;
 use crate::models::{
-    Availability, DeadLetters, Items, Notifications, Payments, Reservations, SeatMaps,
-    StockMovements, Tickets,
+    Availability, DeadLetters, Inspections, Items, Notifications, Payments, Reservations, SeatMaps,
+    StockMovements, Tickets, Vehicles,
 };
 use crate::projection::Projection;
 use crate::tables::{Edition, TableError, Tx};
@@ -127,8 +129,11 @@ pub(crate) struct Projecting {
     notifications: Notifications,
     stock_movements: StockMovements,
     dead_letters: DeadLetters,
+    vehicles: Vehicles,
+    inspections: Inspections,
     reservation_states: Folds<reservation::State>,
     payment_states: Folds<payment::State>,
+    inspection_states: Folds<inspection::State>,
     /// Whose each reservation is.
     owners: HashMap<ReservationId, UserId>,
 }
@@ -145,8 +150,11 @@ impl Projecting {
             notifications: Notifications::new(edition),
             stock_movements: StockMovements::new(edition),
             dead_letters: DeadLetters::new(edition),
+            vehicles: Vehicles::new(edition),
+            inspections: Inspections::new(edition),
             reservation_states: Folds::default(),
             payment_states: Folds::default(),
+            inspection_states: Folds::default(),
             owners: HashMap::new(),
         }
     }
@@ -163,6 +171,8 @@ impl Projecting {
         self.notifications.rows.keep_at_most(rows);
         self.stock_movements.rows.keep_at_most(rows);
         self.dead_letters.rows.keep_at_most(rows);
+        self.vehicles.rows.keep_at_most(rows);
+        self.inspections.rows.keep_at_most(rows);
     }
 
     /// Reads the rows that a batch will touch, many at once.
@@ -172,7 +182,7 @@ impl Projecting {
         events: &[Readable],
         wanted: impl Fn(Projection, Position) -> bool,
     ) -> Result<(), TableError> {
-        let (mut claims, mut seats) = (Vec::new(), Vec::new());
+        let (mut claims, mut seats, mut vehicles) = (Vec::new(), Vec::new(), Vec::new());
         for event in events {
             match &event.event {
                 AnyEvent::Inventory(sku, it)
@@ -183,8 +193,13 @@ impl Projecting {
                 AnyEvent::SeatMap(map, it) if wanted(Projection::SeatMaps, event.position()) => {
                     seats.extend(SeatMaps::touches(map, it));
                 }
+                AnyEvent::Vehicle(id, _) if wanted(Projection::Vehicles, event.position()) => {
+                    vehicles.push(id.clone());
+                }
                 AnyEvent::Inventory(..)
                 | AnyEvent::SeatMap(..)
+                | AnyEvent::Vehicle(..)
+                | AnyEvent::Inspection(..)
                 | AnyEvent::Reservation(..)
                 | AnyEvent::Payment(..)
                 | AnyEvent::Limit(..)
@@ -195,6 +210,7 @@ impl Projecting {
             }
         }
         self.availability.claims.load(tx, claims).await?;
+        self.vehicles.rows.load(tx, vehicles).await?;
         self.seat_maps.seats.load(tx, seats).await
     }
 
@@ -265,6 +281,17 @@ impl Projecting {
                     self.dead_letters.apply(tx, consumer, event, seen.at, position).await?;
                 }
             }
+            AnyEvent::Vehicle(id, event) => {
+                if wanted(Projection::Vehicles) {
+                    self.vehicles.apply(tx, id, event, *seen).await?;
+                }
+            }
+            AnyEvent::Inspection(id, event) => {
+                if wanted(Projection::Inspections) {
+                    let state = self.inspection_states.after(store, id, at, event).await?;
+                    self.inspections.apply(tx, *id, event, state, *seen).await?;
+                }
+            }
             AnyEvent::Limit(..) => {}
         }
         Ok(())
@@ -282,6 +309,8 @@ impl Projecting {
             + self.notifications.rows.dirty()
             + self.stock_movements.rows.dirty()
             + self.dead_letters.rows.dirty()
+            + self.vehicles.rows.dirty()
+            + self.inspections.rows.dirty()
     }
 
     /// Writes what changed, at most that many rows.
@@ -296,7 +325,9 @@ impl Projecting {
         self.tickets.rows.flush_some(tx, room).await?;
         self.notifications.rows.flush_some(tx, room).await?;
         self.stock_movements.rows.flush_some(tx, room).await?;
-        self.dead_letters.rows.flush_some(tx, room).await
+        self.dead_letters.rows.flush_some(tx, room).await?;
+        self.vehicles.rows.flush_some(tx, room).await?;
+        self.inspections.rows.flush_some(tx, room).await
     }
 
     /// Forgets everything that is not in the tables: the transaction did not happen, or the tables
@@ -312,8 +343,11 @@ impl Projecting {
         self.notifications.rows.forget();
         self.stock_movements.rows.forget();
         self.dead_letters.rows.forget();
+        self.vehicles.rows.forget();
+        self.inspections.rows.forget();
         self.reservation_states.forget();
         self.payment_states.forget();
+        self.inspection_states.forget();
         self.owners.clear();
     }
 

@@ -26,6 +26,10 @@ pub enum Projection {
     StockMovements,
     /// Parked asks.
     DeadLetters,
+    /// The fleet.
+    Vehicles,
+    /// Inspections and damage claims.
+    Inspections,
 }
 
 /// There is no projection of that name.
@@ -37,7 +41,7 @@ pub struct UnknownProjection {
 
 impl Projection {
     /// All of them, in the order in which a batch passes through them.
-    pub const ALL: [Projection; 9] = [
+    pub const ALL: [Projection; 11] = [
         Self::Items,
         Self::Availability,
         Self::SeatMaps,
@@ -47,6 +51,8 @@ impl Projection {
         Self::Notifications,
         Self::StockMovements,
         Self::DeadLetters,
+        Self::Vehicles,
+        Self::Inspections,
     ];
 
     /// Its name, for people and for its checkpoint.
@@ -61,6 +67,8 @@ impl Projection {
             Self::Notifications => "notifications",
             Self::StockMovements => "stock_movements",
             Self::DeadLetters => "dead_letters",
+            Self::Vehicles => "vehicles",
+            Self::Inspections => "inspections",
         }
     }
 
@@ -71,12 +79,13 @@ impl Projection {
             Self::Items
             | Self::Availability
             | Self::SeatMaps
-            | Self::Reservations
-            | Self::Payments
             | Self::Tickets
             | Self::Notifications
-            | Self::StockMovements
-            | Self::DeadLetters => 1,
+            | Self::DeadLetters
+            | Self::Vehicles
+            | Self::Inspections => 1,
+            // 2: how a rental went; what a payment is for; a vehicle that came back is a RETURNED.
+            Self::Reservations | Self::Payments | Self::StockMovements => 2,
         }
     }
 
@@ -92,6 +101,8 @@ impl Projection {
             Self::Notifications => &["notification"],
             Self::StockMovements => &["inventory"],
             Self::DeadLetters => &["deadletter"],
+            Self::Vehicles => &["vehicle"],
+            Self::Inspections => &["inspection"],
         }
     }
 
@@ -107,6 +118,8 @@ impl Projection {
             Self::Notifications => &[&tables::NOTIFICATIONS],
             Self::StockMovements => &[&tables::STOCK_MOVEMENTS],
             Self::DeadLetters => &[&tables::DEAD_LETTERS],
+            Self::Vehicles => &[&tables::VEHICLES],
+            Self::Inspections => &[&tables::INSPECTIONS],
         }
     }
 }

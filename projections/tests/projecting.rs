@@ -4,14 +4,15 @@
 
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_domain::payment::Status as PaymentStatus;
+use holdfast_domain::vehicle::Reported;
 use holdfast_domain::{Period, reservation};
-use holdfast_projections::{Bounds, Projection, ReadModels, TicketStatus};
+use holdfast_projections::{Bounds, PageRequest, Projection, ReadModels, TicketStatus};
 use holdfast_store::EventStore;
 use holdfast_store::memory::Memory;
 use proptest::prelude::*;
@@ -93,6 +94,16 @@ async fn compare(world: &World, reads: &ReadModels) {
             (state.status, state.version, state.saga_state(), state.hold_expires_at, &state.lines),
         );
         assert_eq!((Some(row.total), row.finalized), (state.total, state.finalized));
+        let claimed = state.lines.iter().find_map(|line| line.vehicle_id.clone());
+        assert_eq!(row.vehicle_id, state.vehicle_id.clone().or(claimed));
+        let begun = row.rental.as_ref().map(|it| (it.started_at, it.odometer_start_m));
+        assert_eq!(begun, state.rental_started_at.zip(state.odometer_start_m));
+        let back = row.rental.and_then(|rental| rental.returned);
+        assert_eq!(back.is_some(), state.status == reservation::Status::Completed);
+        if let Some(back) = back {
+            let begun = state.odometer_start_m.unwrap();
+            assert_eq!(back.odometer_end_m, begun + back.distance_m);
+        }
         assert_eq!(Some(&row.user_id), state.user_id.as_ref());
     }
     for number in 0..4 {
@@ -109,6 +120,7 @@ async fn compare(world: &World, reads: &ReadModels) {
         let asked_for = state.status() == PaymentStatus::CaptureRequested;
         let shown = if asked_for { PaymentStatus::Authorized } else { state.status() };
         assert_eq!((row.status, row.version), (shown, state.version));
+        assert_eq!((row.kind, row.inspection_id), (state.kind, state.inspection_id));
         assert_eq!((Some(row.captured), Some(row.refunded)), (state.captured(), state.refunded()));
         let owner = reads.reservation(&row.reservation_id).await.unwrap().map(|row| row.user_id);
         if owner.is_some() {
@@ -173,6 +185,62 @@ async fn compare(world: &World, reads: &ReadModels) {
     }
 }
 
+/// The fleet, and what was found on it.
+async fn compare_fleet(world: &World, reads: &ReadModels) {
+    for (id, state) in &world.vehicles {
+        let row = reads.vehicle(id).await.unwrap().expect("a vehicle has a row");
+        assert_eq!(
+            (Some(row.status), row.rental, row.lock, row.online),
+            (state.reported(), state.rental(), state.lock(), state.is_online()),
+            "{id}: {state:?}",
+        );
+        assert_eq!(
+            (row.odometer_m, row.fuel_pct, row.last_seen),
+            (state.odometer_m(), state.fuel_pct(), state.last_seen()),
+        );
+        let (holder, assigned) = (row.holder.as_ref(), state.reservation());
+        assert_eq!(
+            holder.map(|it| (it.reservation_id, &it.user_id, it.confirmed, it.period)),
+            assigned.map(|it| (it.reservation_id, it.user_id, it.confirmed, it.period)),
+        );
+        assert_eq!(
+            row.command.map(|it| (it.command_id, it.kind, it.deadline)),
+            state.command().map(|it| (it.command_id, it.kind, it.deadline)),
+        );
+        assert_eq!(row.out_of_service.as_deref(), state.out_of_service());
+        assert_eq!(
+            (row.vin.as_str(), Some(&row.sku)),
+            (state.vin_ref().unwrap(), state.type_pool())
+        );
+    }
+    let page = PageRequest { first: 100, after: None };
+    let all = reads.vehicles(None, None, &page).await.unwrap();
+    assert_eq!(all.rows.len(), world.vehicles.len());
+    let free = reads.vehicles_to_rent(Some(15), 100).await.unwrap();
+    let may_be_rented = world.vehicles.iter().filter(|(_, state)| {
+        let fuelled = state.fuel_pct().is_some_and(|fuel| fuel >= 15);
+        state.reported() == Some(Reported::Available) && state.is_online() && fuelled
+    });
+    let ids: BTreeSet<_> = free.into_iter().map(|row| row.id).collect();
+    assert_eq!(ids, may_be_rented.map(|(id, _)| id.clone()).collect());
+
+    for (id, state) in &world.inspections {
+        let row = reads.inspection(id).await.unwrap();
+        assert_eq!(row.is_some(), state.exists());
+        let Some(row) = row else { continue };
+        assert_eq!(
+            (row.claim_status, row.claim_id, row.estimate, row.amount),
+            (state.status, state.claim_id, state.estimate, state.charged.or(state.amount)),
+        );
+        assert_eq!((&row.photos, &row.description), (&state.photos, &state.description));
+        if let Some(payment) = row.payment_id {
+            assert_eq!(Some(payment), state.payment_id(id));
+        }
+        let of = reads.inspections_of(&row.reservation_id).await.unwrap();
+        assert!(of.contains(&row));
+    }
+}
+
 fn word(status: impl serde::Serialize) -> String {
     serde_json::to_string(&status).unwrap()
 }
@@ -207,6 +275,7 @@ proptest! {
 
             let reads = followed(&world.store, &whole).await;
             compare(&world, &reads).await;
+            compare_fleet(&world, &reads).await;
             let live = dump(&whole).await;
             same(&dump(&pieces).await, &live);
 
@@ -214,6 +283,7 @@ proptest! {
             prop_assert_eq!(position, world.store.head());
             same(&dump(&whole).await, &live);
             compare(&world, &reads).await;
+            compare_fleet(&world, &reads).await;
             let store = Arc::clone(&world.store) as Arc<dyn EventStore>;
             narrowly(&reads, store, seed).await;
             same(&dump(&whole).await, &live);

@@ -10,8 +10,8 @@
 //!
 //! **Order and partitions.** Consumers are promised order per subject, and S4 wants a customer's events
 //! on one partition. Both hold when what belongs to one customer (reservations, payments, tickets,
-//! notices, limits) is keyed by that user, and what is shared (pools, seat maps, items) by the
-//! aggregate: keying a seat map's events by their users would scatter one subject over partitions.
+//! notices, limits, inspections) is keyed by that user, and what is shared (pools, seat maps, items,
+//! vehicles) by the aggregate: keying a seat map's events by their users would scatter one subject over partitions.
 //! The user is told by the payload's `user_id` or the limit's name (`sku/user`), else by the first
 //! event of the reservation that the event is about, which never changes; [`Stored::owner_needed`]
 //! says which one has to be looked up. So the key of an event is the same whoever makes the envelope,
@@ -105,7 +105,8 @@ impl<'e> Stored<'e> {
 
     /// Whether its aggregate belongs to one customer.
     fn is_owned(&self) -> bool {
-        const OWNED: [&str; 5] = ["reservation", "payment", "ticket", "notification", "limit"];
+        const OWNED: [&str; 6] =
+            ["reservation", "payment", "ticket", "notification", "limit", "inspection"];
         OWNED.contains(&self.split().0)
     }
 

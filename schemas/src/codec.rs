@@ -5,8 +5,9 @@
 //! variant's Rust name is never on disk, and nothing is parsed twice.
 
 use holdfast_domain::{
-    Decider, LimitId, NotificationId, PaymentId, ReservationId, SeatMapId, Sku, TicketId,
-    inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    Decider, InspectionId, LimitId, NotificationId, PaymentId, ReservationId, SeatMapId, Sku,
+    TicketId, VehicleId, inspection, inventory, item, limit, notification, payment, reservation,
+    seatmap, ticket, vehicle,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -149,6 +150,8 @@ pub enum AnyEvent {
     Item(Sku, item::Event),
     Ticket(TicketId, ticket::Event),
     Notification(NotificationId, notification::Event),
+    Vehicle(VehicleId, vehicle::Event),
+    Inspection(InspectionId, inspection::Event),
     DeadLetter(String, DeadLetterEvent),
 }
 
@@ -187,6 +190,12 @@ pub fn decode_any(
         ticket::State::CATEGORY => AnyEvent::Ticket(id(key, stream)?, event(kind, version, data)?),
         notification::State::CATEGORY => {
             AnyEvent::Notification(id(key, stream)?, event(kind, version, data)?)
+        }
+        vehicle::State::CATEGORY => {
+            AnyEvent::Vehicle(id(key, stream)?, event(kind, version, data)?)
+        }
+        inspection::State::CATEGORY => {
+            AnyEvent::Inspection(id(key, stream)?, event(kind, version, data)?)
         }
         "deadletter" => AnyEvent::DeadLetter(key.into(), event(kind, version, data)?),
         _ => return Err(wrong()),

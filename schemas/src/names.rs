@@ -1,7 +1,8 @@
 //! The table of stored names. A row is for ever; a new shape of an event is a new version of its row.
 
 use holdfast_domain::{
-    inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    inspection, inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    vehicle,
 };
 
 use crate::codec::stored;
@@ -23,6 +24,9 @@ stored!(reservation::Event, "reservation",
     Cancelled = "cancelled" 1,
     PaymentDeclined = "payment-declined" 1,
     MoneyLost = "money-lost" 1,
+    VehicleAssigned = "vehicle-assigned" 1,
+    VehicleWithdrawn = "vehicle-withdrawn" 1,
+    NoShow = "no-show" 1,
     RentalStarted = "rental-started" 1,
     RentalCompleted = "rental-completed" 1,
 );
@@ -102,6 +106,42 @@ stored!(notification::Event, "notification",
     Requested = "requested" 1,
 );
 
+stored!(vehicle::Event, "vehicle",
+    Registered = "registered" 1,
+    Reserved = "reserved" 1,
+    ReservationExtended = "reservation-extended" 1,
+    ReservationConfirmed = "reservation-confirmed" 1,
+    AttemptWithdrawn = "attempt-withdrawn" 1,
+    ReservationReleased = "reservation-released" 1,
+    UnlockRequested = "unlock-requested" 1,
+    Unlocked = "unlocked" 1,
+    UnlockFailed = "unlock-failed" 1,
+    LockRequested = "lock-requested" 1,
+    Locked = "locked" 1,
+    LockFailed = "lock-failed" 1,
+    AnswerIgnored = "answer-ignored" 1,
+    LateUnlockCompensated = "late-unlock-compensated" 1,
+    ConnectionLost = "connection-lost" 1,
+    ConnectionRestored = "connection-restored" 1,
+    TripStarted = "trip-started" 1,
+    TripEnded = "trip-ended" 1,
+    TelemetrySampled = "telemetry-sampled" 1,
+    OdometerAnomaly = "odometer-anomaly" 1,
+    OutOfService = "out-of-service" 1,
+    ReturnedToService = "returned-to-service" 1,
+);
+
+stored!(inspection::Event, "inspection",
+    Submitted = "submitted" 1,
+    DamageAssessed = "damage-assessed" 1,
+    ClaimApproved = "claim-approved" 1,
+    ClaimRejected = "claim-rejected" 1,
+    ClaimDisputed = "claim-disputed" 1,
+    ClaimWaived = "claim-waived" 1,
+    ClaimCharged = "claim-charged" 1,
+    ChargeFailed = "charge-failed" 1,
+);
+
 stored!(DeadLetterEvent, "deadletter",
     Parked = "parked" 1,
     Redriven = "redriven" 1,
@@ -121,5 +161,7 @@ pub fn all_names() -> impl Iterator<Item = (&'static str, u16)> {
         .chain(of::<item::Event>())
         .chain(of::<ticket::Event>())
         .chain(of::<notification::Event>())
+        .chain(of::<vehicle::Event>())
+        .chain(of::<inspection::Event>())
         .chain(of::<DeadLetterEvent>())
 }

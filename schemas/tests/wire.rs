@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use holdfast_domain::{
-    derive, inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    derive, inspection, inventory, item, limit, notification, payment, reservation, seatmap,
+    ticket, vehicle,
 };
 use holdfast_schemas::{
     AnyEvent, CloudEvent, DeadLetterEvent, Metadata, Stored, StoredEvent, all_names, data_schema,
@@ -71,6 +72,8 @@ fn encode(event: &AnyEvent) -> Vec<u8> {
         AnyEvent::Item(_, event) => event.encode(),
         AnyEvent::Ticket(_, event) => event.encode(),
         AnyEvent::Notification(_, event) => event.encode(),
+        AnyEvent::Vehicle(_, event) => event.encode(),
+        AnyEvent::Inspection(_, event) => event.encode(),
         AnyEvent::DeadLetter(_, event) => event.encode(),
     }
 }
@@ -176,6 +179,8 @@ fn all_schemas() -> Vec<(&'static str, u16, Value)> {
         schemas_of::<item::Event>(),
         schemas_of::<ticket::Event>(),
         schemas_of::<notification::Event>(),
+        schemas_of::<vehicle::Event>(),
+        schemas_of::<inspection::Event>(),
         schemas_of::<DeadLetterEvent>(),
     ]
     .concat()
@@ -222,7 +227,11 @@ seatmap.published .changed .seats-locked .seats-attached .seat-lock-extended .se
 .seats-released .seats-blocked .seats-unblocked \
 inventory.held .hold-extended .locked .released .reacquired .sold .returned .received .adjusted \
 .closed .opened .oversubscription-detected \
-limit.taken .kept .released item.created .changed ticket.issued .checked-in .revoked";
+limit.taken .kept .released item.created .changed ticket.issued .checked-in .revoked \
+vehicle.registered .reserved .reservation-released .unlock-requested .unlocked .unlock-failed \
+.lock-requested .locked .lock-failed .connection-lost .connection-restored .trip-started \
+.trip-ended .telemetry-sampled .out-of-service .returned-to-service .late-unlock-compensated \
+.odometer-anomaly inspection.submitted .damage-assessed";
 
 #[test]
 fn every_event_name_of_the_contract_is_stored() {
@@ -319,7 +328,7 @@ fn what_a_customer_owns_is_partitioned_by_the_customer_and_the_rest_by_itself() 
         let stream = stored["stream"].as_str().unwrap();
         let (category, subject) = stream.split_once('-').unwrap();
         let expected = match category {
-            "reservation" | "payment" | "ticket" | "notification" | "limit" => "ada",
+            "reservation" | "payment" | "ticket" | "notification" | "limit" | "inspection" => "ada",
             _ => subject,
         };
         assert_eq!(keys, BTreeSet::from([expected.to_owned()]), "{file}");

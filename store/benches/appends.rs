@@ -13,13 +13,12 @@ mod common;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use common::{PAYLOAD_BYTES, Round, bare_read, bare_syncs, bare_writer, produce};
+use common::{PAYLOAD_BYTES, Round, bare_syncs, bare_writer, produce};
 use holdfast_store::embedded::{Embedded, Options};
-use holdfast_store::{EventStore, Expected, Filter, NewEvent, Position, StreamAppend, StreamId};
+use holdfast_store::{EventStore, Expected, NewEvent, StreamAppend, StreamId};
 use uuid::Uuid;
 
 const PRODUCERS: [usize; 4] = [1, 8, 64, 256];
@@ -71,10 +70,6 @@ fn main() {
             100.0 * ours.per_second / bare.per_second
         );
     }
-    if number("HOLDFAST_BENCH_REPLAY", 1) == 0 {
-        return;
-    }
-    runtime.block_on(replay(&dir.path().join("replay"), if measuring { 1_000_000 } else { 1000 }));
 }
 
 fn payload() -> Bytes {
@@ -111,54 +106,4 @@ async fn holdfast(home: &Path, producers: usize, span: Duration) -> Round {
     .await;
     store.close().await;
     round
-}
-
-/// A follower reads the whole log from the disk: checked, taken apart, handed over.
-async fn replay(home: &Path, events: u64) {
-    let store = Arc::new(Embedded::open(home, Options::default()).expect("a log"));
-    let written = Arc::new(AtomicU64::new(0));
-    let writers: Vec<_> = (0..64)
-        .map(|w| {
-            let (store, written, data) = (Arc::clone(&store), Arc::clone(&written), payload());
-            tokio::spawn(async move {
-                let stream = StreamId::new(format!("bench-{w}"));
-                while written.fetch_add(20, Ordering::Relaxed) < events {
-                    let mut batches = one(stream.clone(), 0, data.clone());
-                    batches[0].expected = Expected::Any;
-                    let event = batches[0].events[0].clone();
-                    batches[0].events.resize(20, event);
-                    store.append(batches).await.expect("an append");
-                }
-            })
-        })
-        .collect();
-    for writer in writers {
-        writer.await.expect("a writer");
-    }
-    store.close().await;
-    drop(store);
-    let begun = Instant::now();
-    let store = Embedded::open(home, Options::default()).expect("a log");
-    let (opened, head) = (begun.elapsed(), store.head());
-    let begun = Instant::now();
-    let (mut from, mut read, mut bytes) = (Position::FIRST, 0usize, 0usize);
-    while from <= head {
-        let page = store.read_all(from, &Filter::All, 512).await.expect("a page");
-        bytes += page.events.iter().map(|e| e.data.len()).sum::<usize>();
-        read += page.events.len();
-        from = page.next;
-    }
-    let took = begun.elapsed().as_secs_f64();
-    println!(
-        "open {head} events: {:.0} ms; replay: {:.0} events/s, {:.0} MB of payload/s",
-        opened.as_secs_f64() * 1e3,
-        read as f64 / took,
-        bytes as f64 / took / 1e6
-    );
-    drop(store);
-    let sequential = bare_read(&home.join("log"));
-    println!(
-        "bare sequential read and checksum of the same files: {:.0} events/s",
-        read as f64 / sequential.as_secs_f64()
-    );
 }

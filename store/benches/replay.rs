@@ -10,21 +10,22 @@
 //! HOLDFAST_BENCH_EVENTS=100000 HOLDFAST_BENCH_ANY_SIZE=10000000 HOLDFAST_BENCH_DIR=/mnt/disk cargo bench …
 //! ```
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+#[expect(dead_code, reason = "only the bare read is needed here")]
+mod common;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use common::{PAYLOAD_BYTES, bare_read};
 use holdfast_store::embedded::{Embedded, Options};
 use holdfast_store::{
     Direction, EventStore, Expected, Filter, NewEvent, Position, StreamAppend, StreamId, subscribe,
 };
 use uuid::Uuid;
 
-const PAYLOAD_BYTES: usize = 256;
 /// How many events the stream has that is spread over the whole log.
 const SPREAD: u64 = 1000;
 const ROUNDS: usize = 5;
@@ -118,7 +119,7 @@ async fn replay(home: &Path, events: u64) {
     let head = store.head();
     let (mut bare, mut paged, mut followed) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        bare.push(bare_read(&home.join("log")));
+        bare.push(bare_read(&home.join("log")).as_secs_f64());
         // By turns one and the other first.
         for what in [round % 2, (round + 1) % 2] {
             let begun = Instant::now();
@@ -148,34 +149,6 @@ async fn replay(home: &Path, events: u64) {
     println!("| bare sequential read and checksum | {:.0} | 100 % |", rate(bare));
     println!("| read_all, pages of 512 | {:.0} | {:.0} % |", rate(paged), 100.0 * bare / paged);
     println!("| subscribe | {:.0} | {:.0} % |", rate(followed), 100.0 * bare / followed);
-}
-
-/// Seconds to read all segments and run the checksum over them.
-fn bare_read(log: &Path) -> f64 {
-    let begun = Instant::now();
-    let mut sum = 0;
-    let mut buffer = vec![0; 1 << 20];
-    for path in segments(log) {
-        let file = File::open(path).expect("a segment");
-        let mut at = 0;
-        loop {
-            let len = file.read_at(&mut buffer, at).expect("a read");
-            // What was prepared and not begun is not read by anybody.
-            if len == 0 || (at == 0 && buffer[0] == 0) {
-                break;
-            }
-            sum = crc32c::crc32c_append(sum, &buffer[..len]);
-            at += len as u64;
-        }
-    }
-    std::hint::black_box(sum);
-    begun.elapsed().as_secs_f64()
-}
-
-fn segments(log: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(log).expect("a directory");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths.filter(|path| path.extension().is_some_and(|e| e == "seg")).collect()
 }
 
 /// Resident memory of this process, in MiB.

@@ -204,8 +204,8 @@ impl<'a> Judge<'a> {
                     matches!(self.argument(field, "section"), Some(ConstValue::String(_)));
                 seats(section).saturating_add(child)
             }
-            "items" | "reservations" | "notifications" | "events" | "rejectedCommands"
-            | "deadLetters" | "stockMovements" | "timeline" => {
+            "items" | "reservations" | "vehicles" | "notifications" | "events"
+            | "rejectedCommands" | "deadLetters" | "stockMovements" | "timeline" => {
                 let first = match self.argument(field, "first") {
                     Some(ConstValue::Number(first)) => first.as_i64(),
                     _ => None,

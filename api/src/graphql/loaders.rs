@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::{DataLoader, Loader as Load};
 use futures::future::try_join_all;
-use holdfast_domain::{ReservationId, Sku};
-use holdfast_projections::{AvailabilityRow, PaymentRow, ReadModels, TicketRow};
+use holdfast_domain::{ReservationId, Sku, VehicleId};
+use holdfast_projections::{AvailabilityRow, PaymentRow, ReadModels, TicketRow, VehicleRow};
 
 use crate::door::trouble;
 use crate::no::No;
@@ -65,5 +65,19 @@ impl Load<TicketsOf> for Rows {
         let rows = keys.iter().map(|key| self.0.tickets_of(&key.0));
         let rows = try_join_all(rows).await.map_err(|error| Arc::new(trouble(error)))?;
         Ok(keys.iter().copied().zip(rows).collect())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct VehicleOf(pub(crate) VehicleId);
+
+impl Load<VehicleOf> for Rows {
+    type Value = VehicleRow;
+    type Error = Arc<No>;
+
+    async fn load(&self, keys: &[VehicleOf]) -> Result<HashMap<VehicleOf, VehicleRow>, Arc<No>> {
+        let rows = keys.iter().map(|key| self.0.vehicle(&key.0));
+        let rows = try_join_all(rows).await.map_err(|error| Arc::new(trouble(error)))?;
+        Ok(keys.iter().cloned().zip(rows).filter_map(|(key, row)| Some((key, row?))).collect())
     }
 }

@@ -2,14 +2,17 @@
 
 mod audit;
 mod common;
+mod fleet;
 pub(crate) mod http;
 mod input;
+mod inspection;
 mod item;
 pub(crate) mod limits;
 mod loaders;
 mod mend;
 mod mutation;
 mod notification;
+mod outcome;
 mod payment;
 mod query;
 mod refusal;
@@ -19,12 +22,13 @@ mod seatmap;
 mod seats;
 mod subscription;
 mod ticket;
+mod vehicle;
 pub(crate) mod ws;
 
 use std::sync::Arc;
 
 use async_graphql::dataloader::DataLoader;
-use async_graphql::{Request, Response, Schema};
+use async_graphql::{MergedObject, Request, Response, Schema, SchemaBuilder};
 use futures::{Stream, StreamExt};
 
 use crate::config::Limits;
@@ -33,7 +37,15 @@ use crate::who::Who;
 
 pub(crate) use scalars::position as read_position;
 
-type Built = Schema<query::Query, mutation::Mutation, subscription::Subscription>;
+/// What can be asked.
+#[derive(MergedObject)]
+pub(crate) struct Query(query::ShopQuery, fleet::FleetQuery);
+
+/// What can be done.
+#[derive(MergedObject)]
+pub(crate) struct Mutation(mutation::ShopMutation, fleet::FleetMutation);
+
+type Built = Schema<Query, Mutation, subscription::Subscription>;
 
 /// The schema with what its resolvers lean on.
 #[derive(Clone)]
@@ -43,10 +55,10 @@ pub(crate) struct GraphQl {
     shapes: Arc<mend::Shapes>,
 }
 
-fn build(
-    limits: &Limits,
-) -> async_graphql::SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
-    Schema::build(query::Query, mutation::Mutation, subscription::Subscription)
+fn build(limits: &Limits) -> SchemaBuilder<Query, Mutation, subscription::Subscription> {
+    let query = Query(query::ShopQuery, fleet::FleetQuery);
+    let mutation = Mutation(mutation::ShopMutation, fleet::FleetMutation);
+    Schema::build(query, mutation, subscription::Subscription)
         .register_output_type::<refusal::Refusal>()
         // Judged by `limits` first, which knows introspection from the rest; these are the second wall.
         .limit_depth(limits.graphql_depth.max(limits::INTROSPECTION_DEPTH))

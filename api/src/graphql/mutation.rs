@@ -13,12 +13,13 @@ use super::input::{
     LockSeatsInput, PublishSeatMapInput, RedriveInput, RefundPaymentInput, ReleaseSeatLockInput,
     ReservationInput, SalesInput, SeatsInput, StartPaymentInput, StockInput,
 };
-use super::payment::{NextAction, Payment};
-use super::refusal::{
+use super::outcome::{
     Accepted, CheckInResult, CheckInSuccess, CreateReservationResult, LockSeatsResult,
-    LockSeatsSuccess, OperatorResult, PaymentDeclined, PaymentResult, PaymentSuccess, RefusalCode,
-    ReservationResult, ReservationSuccess, Sorted,
+    LockSeatsSuccess, OperatorResult, PaymentResult, PaymentSuccess, ReservationResult,
+    ReservationSuccess,
 };
+use super::payment::{NextAction, Payment};
+use super::refusal::{PaymentDeclined, RefusalCode, Sorted};
 use super::reservation::Reservation;
 use super::ticket::{Ticket, TicketStatus};
 use crate::door::{Door, How, trouble};
@@ -29,10 +30,10 @@ use crate::view::{PaymentView, ReservationView};
 
 type Answer<T> = async_graphql::Result<T>;
 
-pub(crate) struct Mutation;
+pub(crate) struct ShopMutation;
 
 #[Object]
-impl Mutation {
+impl ShopMutation {
     async fn lock_seats(
         &self,
         ctx: &Context<'_>,
@@ -201,7 +202,7 @@ impl Mutation {
 }
 
 /// A refusal becomes the union's value, a trouble an error.
-fn answer<T: From<Sorted>>(result: Result<T, No>) -> Answer<T> {
+pub(super) fn answer<T: From<Sorted>>(result: Result<T, No>) -> Answer<T> {
     match result {
         Ok(answer) => Ok(answer),
         Err(no) => Sorted::of(no).map(T::from).map_err(error),
@@ -209,7 +210,7 @@ fn answer<T: From<Sorted>>(result: Result<T, No>) -> Answer<T> {
 }
 
 /// Judges the rule, then the input, then asks. Whoever may not ask learns nothing of the input.
-async fn perform<O: Operation<Answer: Recorded>>(
+pub(super) async fn perform<O: Operation<Answer: Recorded>>(
     ctx: &Context<'_>,
     key: String,
     expected_version: Option<i32>,
@@ -255,7 +256,7 @@ async fn as_first<A: Recorded>(door: &Door, request: &Request, answer: A) -> Res
     Ok(answer)
 }
 
-async fn operator<O: Operation<Answer = Done>>(
+pub(super) async fn operator<O: Operation<Answer = Done>>(
     ctx: &Context<'_>,
     key: String,
     op: Result<O, No>,
@@ -274,7 +275,7 @@ async fn locked(
     Ok(LockSeatsResult::Success(LockSeatsSuccess { lock: lock.into(), position }))
 }
 
-fn success(done: &ReservationAnswer) -> Result<ReservationSuccess, No> {
+pub(super) fn success(done: &ReservationAnswer) -> Result<ReservationSuccess, No> {
     Ok(ReservationSuccess {
         reservation: shown(ReservationView::of_answer(done))?,
         position: done.done.position.into(),

@@ -9,6 +9,8 @@ use holdfast_store::Position as At;
 
 use super::audit::{DeadLetter, Event, ProjectionStatus, RejectedCommand, StockMovement, Wanted};
 use super::common::{Asking, Connection, PeriodInput, error, page, weight};
+use super::fleet;
+use super::inspection::Inspection;
 use super::item::{Availability, Item, ItemKind};
 use super::notification::Notification;
 use super::payment::Payment;
@@ -16,6 +18,7 @@ use super::reservation::{Reservation, ReservationStatus};
 use super::scalars::{DateTime, Position};
 use super::seatmap::SeatMap;
 use super::ticket::Ticket;
+use super::vehicle::Vehicle;
 use crate::door::{broken, trouble};
 use crate::names;
 use crate::no::No;
@@ -34,6 +37,8 @@ pub(crate) enum Node {
     Reservation(Reservation),
     Payment(Payment),
     Ticket(Ticket),
+    Vehicle(Vehicle),
+    Inspection(Inspection),
     Notification(Notification),
     DeadLetter(DeadLetter),
     User(User),
@@ -48,10 +53,10 @@ pub(crate) struct User {
     permissions: Vec<String>,
 }
 
-pub(crate) struct Query;
+pub(crate) struct ShopQuery;
 
 #[Object]
-impl Query {
+impl ShopQuery {
     /// Whatever has this id, if you may see it.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Answer<Option<Node>> {
         ctx.passes("Query.node")?;
@@ -67,11 +72,15 @@ impl Query {
             if let Some(found) = ticket(ctx, &id).await? {
                 return Ok(Some(Node::Ticket(found)));
             }
+            if let Some(found) = fleet::inspection(ctx, &id).await? {
+                return Ok(Some(Node::Inspection(found)));
+            }
         }
         Ok(match prefix {
             Some("res") if known => reservation(ctx, &id).await?.map(Node::Reservation),
             Some("pay") if known => payment(ctx, &id).await?.map(Node::Payment),
             Some("tkt") if known => ticket(ctx, &id).await?.map(Node::Ticket),
+            Some("ins") if known => fleet::inspection(ctx, &id).await?.map(Node::Inspection),
             Some("ntf") if known => notification(ctx, &id).await?.map(Node::Notification),
             Some("dlq") if ctx.passes("Query.deadLetters").is_ok() => {
                 dead_letter(ctx, &id).await?.map(Node::DeadLetter)
@@ -327,7 +336,7 @@ impl Query {
 }
 
 /// Waits for the position that the caller names (a document's queries have waited for the rest).
-async fn seen(ctx: &Context<'_>, position: Option<Position>) -> Answer<()> {
+pub(super) async fn seen(ctx: &Context<'_>, position: Option<Position>) -> Answer<()> {
     let Some(position) = position else { return Ok(()) };
     ctx.door().seen(Some(position.0)).await.map_err(error)
 }
@@ -391,13 +400,16 @@ async fn seat_map(ctx: &Context<'_>, id: &str) -> Answer<Option<SeatMap>> {
     Ok(row.map(SeatMap::from))
 }
 
-/// What people have named themselves: an item, a seat map, the user.
+/// What people have named themselves: an item, a seat map, a vehicle, the user.
 async fn named(ctx: &Context<'_>, id: &str) -> Answer<Option<Node>> {
     if let Some(item) = item(ctx, id).await? {
         return Ok(Some(Node::Item(item)));
     }
     if let Some(map) = seat_map(ctx, id).await? {
         return Ok(Some(Node::SeatMap(map)));
+    }
+    if let Some(vehicle) = fleet::vehicle(ctx, id).await? {
+        return Ok(Some(Node::Vehicle(vehicle)));
     }
     Ok(me(ctx).filter(|user| user.id.as_str() == id).map(Node::User))
 }

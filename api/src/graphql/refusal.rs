@@ -1,12 +1,10 @@
-//! Refusals as values: the interface `Refusal`, its types, and the unions in which mutations answer.
+//! Refusals as values: the interface `Refusal` and its types. The unions that hold them are in
+//! [`super::outcome`].
 
-use async_graphql::{Enum, ID, Interface, SimpleObject, Union};
+use async_graphql::{Enum, ID, Interface, SimpleObject};
 
-use super::payment::{NextAction, Payment};
 use super::reservation::Reservation;
 use super::scalars::{DateTime, Position};
-use super::seatmap::SeatLock;
-use super::ticket::Ticket;
 use crate::no::{Code, More, No};
 
 macro_rules! refusal_codes {
@@ -82,6 +80,7 @@ pub(crate) enum Refusal {
     LimitExceeded(LimitExceeded),
     HoldExpired(HoldExpired),
     PaymentDeclined(PaymentDeclined),
+    VehicleUnreachable(VehicleUnreachable),
 }
 
 /// Every refusal that needs no further fields.
@@ -134,83 +133,13 @@ pub(crate) struct PaymentDeclined {
     pub(crate) reservation: Reservation,
 }
 
+/// The vehicle is offline (nothing was sent), or has not answered in time.
 #[derive(SimpleObject)]
-pub(crate) struct LockSeatsSuccess {
-    pub(crate) lock: SeatLock,
-    pub(crate) position: Position,
-}
-
-#[derive(Union)]
-pub(crate) enum LockSeatsResult {
-    Success(LockSeatsSuccess),
-    SeatsTaken(SeatsTaken),
-    LimitExceeded(LimitExceeded),
-    Refused(Refused),
-}
-
-#[derive(SimpleObject)]
-pub(crate) struct ReservationSuccess {
-    pub(crate) reservation: Reservation,
-    pub(crate) position: Position,
-    pub(crate) replayed: bool,
-}
-
-#[derive(Union)]
-pub(crate) enum CreateReservationResult {
-    Success(ReservationSuccess),
-    OutOfStock(OutOfStock),
-    SeatsTaken(SeatsTaken),
-    LimitExceeded(LimitExceeded),
-    Refused(Refused),
-}
-
-#[derive(Union)]
-pub(crate) enum ReservationResult {
-    Success(ReservationSuccess),
-    HoldExpired(HoldExpired),
-    Refused(Refused),
-}
-
-#[derive(SimpleObject)]
-pub(crate) struct PaymentSuccess {
-    pub(crate) payment: Payment,
-    pub(crate) reservation: Reservation,
-    pub(crate) next_action: Option<NextAction>,
-    pub(crate) position: Position,
-    pub(crate) replayed: bool,
-}
-
-#[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one of them exists at a time, for one answer")]
-pub(crate) enum PaymentResult {
-    Success(PaymentSuccess),
-    PaymentDeclined(PaymentDeclined),
-    HoldExpired(HoldExpired),
-    Refused(Refused),
-}
-
-/// Answer of the operators' mutations.
-#[derive(SimpleObject)]
-pub(crate) struct Accepted {
-    pub(crate) position: Position,
-}
-
-#[derive(Union)]
-pub(crate) enum OperatorResult {
-    Accepted(Accepted),
-    Refused(Refused),
-}
-
-#[derive(SimpleObject)]
-pub(crate) struct CheckInSuccess {
-    pub(crate) ticket: Ticket,
-    pub(crate) position: Position,
-}
-
-#[derive(Union)]
-pub(crate) enum CheckInResult {
-    Success(CheckInSuccess),
-    Refused(Refused),
+pub(crate) struct VehicleUnreachable {
+    code: RefusalCode,
+    message: String,
+    /// After which time it makes sense to ask again.
+    retry_after_ms: Option<i32>,
 }
 
 /// A refusal, sorted by what it says besides; the unions pick what they hold.
@@ -219,6 +148,7 @@ pub(crate) enum Sorted {
     SeatsTaken(SeatsTaken),
     LimitExceeded(LimitExceeded),
     HoldExpired(HoldExpired),
+    VehicleUnreachable(VehicleUnreachable),
     Refused(Refused),
 }
 
@@ -226,7 +156,12 @@ impl Sorted {
     /// The refusal as a value, or the error that it is instead.
     pub(crate) fn of(no: No) -> Result<Self, No> {
         let Some(code) = RefusalCode::of(no.code) else { return Err(no) };
-        let No { message, more, as_of, .. } = no;
+        let No { message, more, as_of, retry_after, .. } = no;
+        if matches!(code, RefusalCode::VehicleOffline | RefusalCode::VehicleTimeout) {
+            let retry_after_ms = retry_after.and_then(|after| after.as_millis().try_into().ok());
+            let no = VehicleUnreachable { code, message, retry_after_ms };
+            return Ok(Self::VehicleUnreachable(no));
+        }
         let ids = |seats: Vec<holdfast_domain::SeatId>| {
             seats.into_iter().map(|seat| ID(seat.into())).collect()
         };
@@ -258,73 +193,15 @@ impl Sorted {
     }
 
     /// The refusal without what it says besides, for unions that have no place for it.
-    fn plain(self) -> Refused {
+    pub(super) fn plain(self) -> Refused {
         let (code, message) = match self {
             Self::OutOfStock(no) => (no.code, no.message),
             Self::SeatsTaken(no) => (no.code, no.message),
             Self::LimitExceeded(no) => (no.code, no.message),
             Self::HoldExpired(no) => (no.code, no.message),
+            Self::VehicleUnreachable(no) => (no.code, no.message),
             Self::Refused(no) => (no.code, no.message),
         };
         Refused { code, message }
-    }
-}
-
-impl From<Sorted> for LockSeatsResult {
-    fn from(no: Sorted) -> Self {
-        match no {
-            Sorted::SeatsTaken(no) => Self::SeatsTaken(no),
-            Sorted::LimitExceeded(no) => Self::LimitExceeded(no),
-            Sorted::OutOfStock(_) | Sorted::HoldExpired(_) | Sorted::Refused(_) => {
-                Self::Refused(no.plain())
-            }
-        }
-    }
-}
-
-impl From<Sorted> for CreateReservationResult {
-    fn from(no: Sorted) -> Self {
-        match no {
-            Sorted::OutOfStock(no) => Self::OutOfStock(no),
-            Sorted::SeatsTaken(no) => Self::SeatsTaken(no),
-            Sorted::LimitExceeded(no) => Self::LimitExceeded(no),
-            Sorted::HoldExpired(_) | Sorted::Refused(_) => Self::Refused(no.plain()),
-        }
-    }
-}
-
-impl From<Sorted> for ReservationResult {
-    fn from(no: Sorted) -> Self {
-        match no {
-            Sorted::HoldExpired(no) => Self::HoldExpired(no),
-            Sorted::OutOfStock(_)
-            | Sorted::SeatsTaken(_)
-            | Sorted::LimitExceeded(_)
-            | Sorted::Refused(_) => Self::Refused(no.plain()),
-        }
-    }
-}
-
-impl From<Sorted> for PaymentResult {
-    fn from(no: Sorted) -> Self {
-        match no {
-            Sorted::HoldExpired(no) => Self::HoldExpired(no),
-            Sorted::OutOfStock(_)
-            | Sorted::SeatsTaken(_)
-            | Sorted::LimitExceeded(_)
-            | Sorted::Refused(_) => Self::Refused(no.plain()),
-        }
-    }
-}
-
-impl From<Sorted> for OperatorResult {
-    fn from(no: Sorted) -> Self {
-        Self::Refused(no.plain())
-    }
-}
-
-impl From<Sorted> for CheckInResult {
-    fn from(no: Sorted) -> Self {
-        Self::Refused(no.plain())
     }
 }

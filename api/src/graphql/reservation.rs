@@ -1,19 +1,20 @@
 //! Reservations, with their payments, tickets and history.
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
-use holdfast_domain::payment;
 use holdfast_domain::reservation::{Line, Status};
+use holdfast_domain::{payment, vehicle};
 use holdfast_store::{Direction, StreamId};
 
 use super::audit::Event;
 use super::common::{Asking, Connection, Money, Period, error, page, unknown, weight};
-use super::loaders::{Loader, PaymentsOf, TicketsOf};
+use super::loaders::{Loader, PaymentsOf, TicketsOf, VehicleOf};
 use super::payment::Payment;
 use super::scalars::DateTime;
 use super::ticket::Ticket;
+use super::vehicle::Vehicle;
 use crate::door::broken;
 use crate::names;
-use crate::view::{PaymentView, ReservationView};
+use crate::view::{PaymentView, ReservationView, VehicleView, is_live};
 use holdfast_engine::AsOf;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -149,6 +150,25 @@ impl Reservation {
         Ok(rows.into_iter().map(Ticket::from).collect())
     }
 
+    /// The vehicle that it has at present: none before it is assigned, nor when it was given back. (Which
+    /// one it was, `lines` tell.)
+    async fn vehicle(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<Vehicle>> {
+        let Some(id) = self.0.vehicle_id.clone() else { return Ok(None) };
+        if let Some(then) = self.0.then {
+            let loaded = ctx.door().engine.load_as_of::<vehicle::State>(&id, then).await;
+            let loaded = loaded.map_err(|rejection| error(rejection.into()))?;
+            let view = loaded.and_then(|loaded| VehicleView::of_state(id, &loaded.state));
+            return Ok(view.filter(|view| view.is_of(&self.0.id)).map(Vehicle::from));
+        }
+        if !is_live(self.0.status) {
+            return Ok(None);
+        }
+        ctx.door().settle(self.0.as_of).await;
+        let row = ctx.data_unchecked::<Loader>().load_one(VehicleOf(id)).await;
+        let view = row.map_err(|no| error((*no).clone()))?.map(VehicleView::from);
+        Ok(view.filter(|view| view.is_of(&self.0.id)).map(Vehicle::from))
+    }
+
     /// What happened to it, oldest first.
     #[graphql(complexity = "weight(first, child_complexity)")]
     async fn timeline(
@@ -190,16 +210,23 @@ impl Reservation {
 }
 
 impl Reservation {
-    /// Its payment as the log told it then.
+    /// Its payments (its own, and what was charged on top) as the log told them then.
     async fn payments_then(
         &self,
         ctx: &Context<'_>,
         then: AsOf,
     ) -> async_graphql::Result<Vec<Payment>> {
-        let id = self.0.id.payment_id();
-        let loaded = ctx.door().engine.load_as_of::<payment::State>(&id, then).await;
-        let loaded = loaded.map_err(|rejection| error(rejection.into()))?;
-        let view = loaded.and_then(|loaded| PaymentView::of_state(id, &loaded.state));
-        Ok(view.map(Payment::from).into_iter().collect())
+        let rows = ctx.data_unchecked::<Loader>().load_one(PaymentsOf(self.0.id)).await;
+        let rows = rows.map_err(|no| error((*no).clone()))?.unwrap_or_default();
+        let mut ids = vec![self.0.id.payment_id()];
+        ids.extend(rows.into_iter().map(|row| row.id).filter(|id| *id != self.0.id.payment_id()));
+        let mut payments = Vec::new();
+        for id in ids {
+            let loaded = ctx.door().engine.load_as_of::<payment::State>(&id, then).await;
+            let loaded = loaded.map_err(|rejection| error(rejection.into()))?;
+            let view = loaded.and_then(|loaded| PaymentView::of_state(id, &loaded.state));
+            payments.extend(view.map(Payment::from));
+        }
+        Ok(payments)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Result, Subscription};
 use futures::Stream;
 use futures::stream;
-use holdfast_domain::{Decider, SeatMapId, Sku, reservation};
+use holdfast_domain::{Decider, SeatMapId, Sku, VehicleId, reservation, vehicle};
 use holdfast_schemas::AnyEvent;
 use holdfast_store::{Filter, StreamId};
 
@@ -16,11 +16,13 @@ use super::notification::Notification;
 use super::reservation::Reservation;
 use super::scalars::Position;
 use super::seatmap::SeatChange;
+use super::vehicle::Vehicle;
 use crate::door::{Door, broken, trouble};
 use crate::feed::{Fact, Follower};
 use crate::names;
 use crate::no::{Code, No};
-use crate::view::ReservationView;
+use crate::view::{ReservationView, VehicleView};
+use crate::who::Who;
 
 type Answer<T> = Result<T>;
 
@@ -94,6 +96,30 @@ impl Subscription {
         }))
     }
 
+    /// The vehicle of a live reservation of yours, each time that it looks different; it ends with the
+    /// reservation. Operators and auditors may follow any.
+    async fn vehicle_changed(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+    ) -> Result<impl Stream<Item = Answer<Vehicle>> + use<>> {
+        ctx.passes("Subscription.vehicleChanged")?;
+        let absent = || error(No::absent("vehicle"));
+        let id = VehicleId::new(id.as_str()).map_err(|_| absent())?;
+        let (door, who) = (ctx.door().clone(), ctx.who().clone());
+        let stream = StreamId::new(names::stream_of::<vehicle::State>(&id));
+        // As above: what happens between following and looking is in both, and is told once.
+        let follower = door.feed.follow(None, Filter::Stream(stream));
+        let loaded = door.engine.load::<vehicle::State>(&id).await;
+        let loaded = loaded.map_err(|rejection| error(rejection.into()))?;
+        let shown = VehicleView::of_state(id, &loaded.state).ok_or_else(absent)?;
+        if !shown.shows_to(&who) {
+            return Err(absent());
+        }
+        let watch = Watch { follower, state: loaded.state, version: loaded.version, shown, who };
+        Ok(stream::try_unfold(watch, Watch::next))
+    }
+
     /// What is left of some items, each time that it has changed.
     async fn availability_changed(
         &self,
@@ -155,6 +181,39 @@ impl Subscription {
         Ok(facts(follower, |fact| async move {
             Event::of_fact(&fact).map(Some).map_err(|failed| broken(&failed))
         }))
+    }
+}
+
+/// Somebody who watches a vehicle.
+struct Watch {
+    follower: Follower,
+    state: vehicle::State,
+    version: Option<u64>,
+    shown: VehicleView,
+    who: Who,
+}
+
+impl Watch {
+    /// How the vehicle looks when it looks different. Whoever loses it sees it once more, as it was left,
+    /// and nothing of the next one's rental.
+    async fn next(mut self) -> Answer<Option<(Vehicle, Self)>> {
+        while self.shown.shows_to(&self.who) {
+            let fact = next(&mut self.follower).await?;
+            let Some(AnyEvent::Vehicle(id, event)) = &fact.what else { continue };
+            if self.version.is_some_and(|version| fact.event.stream_version <= version) {
+                continue;
+            }
+            self.state.evolve(event);
+            self.version = Some(fact.event.stream_version);
+            match VehicleView::of_state(id.clone(), &self.state) {
+                Some(view) if view != self.shown => {
+                    self.shown = view.clone();
+                    return Ok(Some((Vehicle::from(view), self)));
+                }
+                Some(_) | None => {}
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use holdfast_engine::side::StoredAnswer;
+use holdfast_store::Position;
 use serde_json::Value;
 
 use crate::door::{Door, How};
@@ -18,6 +19,8 @@ pub(crate) struct Said {
     pub(crate) body: Value,
     /// `ETag`: the version that `If-Match` takes.
     pub(crate) version: Option<u32>,
+    /// The status of a repeat, where the diagram draws another one.
+    pub(crate) again: Option<StatusCode>,
     /// Whether this is the last word: an outcome that is still open is not kept, so that a repeat of the
     /// request looks again.
     pub(crate) last: bool,
@@ -25,11 +28,17 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, body, version: None, last: true }
+        Self { status, body, version: None, again: None, last: true }
     }
 
     pub(crate) fn version(mut self, version: u32) -> Self {
         self.version = Some(version);
+        self
+    }
+
+    /// A repeat is answered with another status.
+    pub(crate) fn replayed_as(mut self, status: StatusCode) -> Self {
+        self.again = Some(status);
         self
     }
 }
@@ -66,6 +75,7 @@ where
     let op = op?;
     let request = door.request(who, how, &op)?;
     let id = request.command_id();
+    let mut first = None;
     if let Some(kept) = door.engine.side().answer(id).await {
         if kept.fingerprint != request.fingerprint {
             let message = "this idempotency key was used with another request; choose a new key";
@@ -74,17 +84,26 @@ where
         if !kept.body.is_empty() {
             return Ok(again(kept));
         }
+        // It was said through the other door: only where in the log it was true is kept.
+        first = Some(Position(kept.position)).filter(|position| position.0 > 0);
     }
-    let answer = door.perform(&request, op).await?;
+    let mut answer = door.perform(&request, op).await?;
+    if let Some(first) = first.filter(|_| answer.done().replayed) {
+        answer = answer.given(&door.engine, first).await?;
+    }
     let done = answer.done();
-    let said = say(&answer)?;
+    let mut said = say(&answer)?;
+    let later = said.again.unwrap_or(said.status);
+    if done.replayed {
+        said.status = later;
+    }
     let body = said.body.to_string();
     let etag = said.version.map(|version| format!("\"{version}\""));
     if said.last {
         let headers = etag.iter().map(|etag| ("etag".to_owned(), etag.clone())).collect();
         let kept = StoredAnswer {
             fingerprint: request.fingerprint,
-            status: said.status.as_u16(),
+            status: later.as_u16(),
             body: body.clone(),
             headers,
             position: done.position.0,

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use holdfast_domain::{ReservationId, SeatId, SeatMapId, Sku};
+use holdfast_domain::{Period, ReservationId, SeatId, SeatMapId, Sku, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -194,6 +194,23 @@ pub(crate) fn seat_map(id: &str) -> Result<SeatMapId, No> {
 
 pub(crate) fn sku(id: &str) -> Result<Sku, No> {
     Sku::new(id).map_err(|_| No::absent("item"))
+}
+
+/// A period, of both its ends or of neither.
+pub(crate) fn period(
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Result<Option<Period>, No> {
+    match (from, until) {
+        (None, None) => Ok(None),
+        (Some(from), Some(until)) => {
+            let period = Period::new(from, until, Period::LONGEST);
+            period.map(Some).map_err(|error| No::invalid(error.to_string()))
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            Err(No::invalid("name both from and until, or neither for now"))
+        }
+    }
 }
 
 pub(crate) fn reservation(id: &str) -> Result<ReservationId, No> {

@@ -7,6 +7,7 @@
 mod answer;
 mod booking;
 mod events;
+mod fleet;
 mod input;
 mod orders;
 mod read;

@@ -5,24 +5,26 @@ use std::sync::Arc;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use holdfast_domain::{Money, UserId};
+use holdfast_domain::{Money, Timestamp, UserId, VehicleId};
 use holdfast_projections::{AvailabilityReason, SeatRow};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::input;
 use crate::door::{Door, trouble};
-use crate::graphql;
 use crate::names;
 use crate::no::No;
 use crate::view::{PaymentView, word};
 use crate::who::Who;
+use crate::{ask, graphql};
 
 /// What every read takes.
 #[derive(Deserialize)]
 pub(crate) struct Least {
     min_position: Option<String>,
     section: Option<String>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl Least {
@@ -106,7 +108,8 @@ pub(crate) async fn reservation(
             "id": shown, "reservation_id": shown, "status": word(&view.status),
             "saga_state": view.saga_state, "version": view.version, "created_at": view.created_at,
             "hold_expires_at": view.hold_expires_at, "total": money(view.total), "lines": lines,
-            "payments": payments, "tickets": tickets, "as_of_position": view.as_of.to_string(),
+            "payments": payments, "tickets": tickets, "vehicle_id": view.vehicle_id,
+            "as_of_position": view.as_of.to_string(),
         });
         // The version alone would hide a payment or a ticket that came: the position tells those apart,
         // and `If-Match` takes the version from the body.
@@ -152,7 +155,28 @@ pub(crate) async fn payment(
     .await
 }
 
-/// `GET /inventory/{sku}`
+/// `GET /vehicles/{id}`
+pub(crate) async fn vehicle(
+    State(door): State<Arc<Door>>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+    Query(least): Query<Least>,
+    headers: HeaderMap,
+) -> Response {
+    answer(async {
+        least.seen(&door).await?;
+        let absent = || No::absent("vehicle");
+        let id = VehicleId::new(id).map_err(|_| absent())?;
+        let view = door.vehicle(&who, &id).await?.ok_or_else(absent)?;
+        let body = super::fleet::shown_vehicle(&view);
+        // A vehicle has no version that people may guard with: what is shown is what it stands for.
+        let etag = &ask::fingerprint("vehicle", &body);
+        Ok(found(&headers, etag, &body))
+    })
+    .await
+}
+
+/// `GET /inventory/{sku}?from=&until=`: now, or at the busiest moment of a period.
 pub(crate) async fn inventory(
     State(door): State<Arc<Door>>,
     Path(sku): Path<String>,
@@ -162,13 +186,21 @@ pub(crate) async fn inventory(
     answer(async {
         least.seen(&door).await?;
         let absent = || No::absent("item");
-        let row = door.reads.availability(&input::sku(&sku)?).await.map_err(trouble)?;
-        let row = row.ok_or_else(absent)?;
-        let body = json!({
+        let sku = input::sku(&sku)?;
+        let period = input::period(least.from, least.until)?;
+        let row = match &period {
+            None => door.reads.availability(&sku).await,
+            Some(period) => door.reads.availability_in(&sku, period).await,
+        };
+        let row = row.map_err(trouble)?.ok_or_else(absent)?;
+        let mut body = json!({
             "sku": row.sku, "total": row.total, "held": row.held, "committed": row.committed,
             "available": row.available, "reason": reason(row.reason()),
             "as_of_position": row.as_of.to_string(),
         });
+        if let Some(period) = period {
+            body["period"] = json!(period);
+        }
         Ok(found(&headers, &row.as_of.to_string(), &body))
     })
     .await

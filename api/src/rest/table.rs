@@ -7,11 +7,11 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{Json, Router};
 
-use super::{booking, events, orders, read, stock, webhook};
+use super::{booking, events, fleet, orders, read, stock, webhook};
 use crate::access::{self, Permission, Rule};
 use crate::no::Code;
 use crate::who::Who;
-use crate::{App, graphql, health, live, metrics, openapi, problem};
+use crate::{App, gbfs, graphql, health, live, metrics, openapi, problem};
 
 /// One path with one method.
 pub(crate) struct Route {
@@ -118,6 +118,19 @@ const RESERVING: &[Code] = &[
     Code::LimitExceeded,
 ];
 
+/// What a vehicle's orders are known to be refused with.
+const DRIVING: &[Code] = &[
+    Code::NotConfirmed,
+    Code::NotStarted,
+    Code::UnlockInProgress,
+    Code::VehicleUnavailable,
+    Code::Cancelled,
+    Code::Completed,
+    Code::HoldExpired,
+    Code::VehicleOffline,
+    Code::VehicleTimeout,
+];
+
 /// All paths.
 pub(crate) fn routes() -> Vec<Route> {
     use Rule::{Anyone, OneOf, SignedIn};
@@ -145,6 +158,29 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::change(Method::POST, "/payments/confirm", "startPayment", "PayWhat", (&[200, 202], "Paid"),
             "Pay an order with a payment method; or, with a payment_id, ask what became of it (S4).",
             post(booking::pay)).refuses(PAYING),
+        Route::change(Method::POST, "/bookings", "createReservation", "Rent", (&[200, 201], "RentMade"),
+            "Book a vehicle of a class, from now on or for a period; a repeat is answered with 200 (S0, S1).",
+            post(fleet::book)).refuses(&[Code::OutOfStock, Code::SalesClosed, Code::VehicleUnavailable,
+            Code::LimitExceeded]),
+        Route::change(Method::POST, "/unlock", "unlockVehicle", "VehicleCommand", (&[200], "VehicleObeyed"),
+            "Unlock the vehicle of a reservation; answered only after its own acknowledgement (S1).",
+            post(fleet::unlock)).refuses(DRIVING),
+        Route::change(Method::POST, "/lock", "lockVehicle", "VehicleCommand", (&[200], "VehicleObeyed"),
+            "Lock the vehicle of a reservation; answered only after its own acknowledgement.",
+            post(fleet::lock)).refuses(DRIVING),
+        Route::change(Method::POST, "/vehicles/{id}/unlock", "unlockVehicle", "VehicleCommand",
+            (&[200], "VehicleObeyed"), "Unlock this vehicle, if it is that of the reservation (S1).",
+            post(fleet::unlock_this)).refuses(DRIVING),
+        Route::change(Method::POST, "/vehicles/{id}/lock", "lockVehicle", "VehicleCommand",
+            (&[200], "VehicleObeyed"), "Lock this vehicle, if it is that of the reservation (S1).",
+            post(fleet::lock_this)).refuses(DRIVING),
+        Route::change(Method::POST, "/rentals/{id}/return", "completeRental", "Return", (&[200], "Returned"),
+            "Bring the vehicle of a reservation back: kilometres on the odometer, percent of fuel (S0).",
+            post(fleet::give_back)).refuses(&[Code::NotConfirmed, Code::NotStarted, Code::UnlockInProgress,
+            Code::Cancelled, Code::HoldExpired, Code::OdometerDecreased, Code::VersionConflict]),
+        Route::change(Method::POST, "/inspections", "submitInspection", "Inspect", (&[201], "Inspected"),
+            "Report what was found at a vehicle; damage becomes a claim (S0).", post(fleet::inspect))
+            .refuses(&[Code::NotStarted, Code::NotConfirmed]),
         Route::change(Method::PATCH, "/inventory/{sku}/stock", "adjustStock", "Stock", (&[200], "StockAdjusted"),
             "Correct a count (S3).", patch(stock::adjust)),
         Route { method: Method::POST, body: Some("Raw"), ..Route::read("/payments/webhook", Anyone, "webhook",
@@ -156,10 +192,24 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::read("/reservations/{id}", SignedIn, "reservation", "Reservation",
             "A reservation with its payments and tickets.", get(read::reservation)).query(LEAST),
         Route::read("/payments/{id}", SignedIn, "payment", "Payment", "A payment.", get(read::payment)).query(LEAST),
-        Route::read("/inventory/{sku}", Anyone, "inventory", "Availability", "What is left of an item.",
-            get(read::inventory)).query(LEAST),
+        Route::read("/vehicles/{id}", SignedIn, "vehicle", "Vehicle",
+            "The vehicle of a live reservation of yours; any, for operators and auditors.", get(read::vehicle))
+            .query(LEAST),
+        Route::read("/inventory/{sku}", Anyone, "inventory", "Availability", "What is left of an item: now, or at the busiest moment of a period.", get(read::inventory))
+            .query(&["min_position", "from", "until"]),
         Route::read("/seatmaps/{id}", Anyone, "seatMap", "SeatMap", "A hall with its seats.", get(read::seat_map))
             .query(&["min_position", "section"]),
+        Route::read("/gbfs/3/gbfs.json", Anyone, "gbfs", "Document", "The GBFS v3 feed: where its documents are.",
+            get(gbfs::discovery)),
+        Route::read("/gbfs/3/system_information.json", Anyone, "gbfsSystemInformation", "Document",
+            "GBFS v3: whose feed it is.", get(gbfs::system_information)),
+        Route::read("/gbfs/3/vehicle_types.json", Anyone, "gbfsVehicleTypes", "Document",
+            "GBFS v3: the vehicle classes.", get(gbfs::vehicle_types)),
+        Route::read("/gbfs/3/vehicle_status.json", Anyone, "gbfsVehicleStatus", "Document",
+            "GBFS v3: the vehicles that are free to rent now; their ids rotate after each trip.",
+            get(gbfs::vehicle_status)),
+        Route::read("/gbfs/3/vehicle_availability.json", Anyone, "gbfsVehicleAvailability", "Document",
+            "GBFS v3: when they are free, ahead of time.", get(gbfs::vehicle_availability)),
         Route::read("/events", audit, "events", "application/x-ndjson",
             "The log, one event a line; text/event-stream follows it live.", get(events::get))
             .query(&["stream", "from", "to", "follow", "types", "correlation_id", "limit", "format", "aliases"]),

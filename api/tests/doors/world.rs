@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::garage::Garage;
 use crate::till::Till;
 
 pub(crate) const SEED: [u8; 32] = [42; 32];
@@ -28,6 +29,8 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) reads: ReadModels,
     pub(crate) client: reqwest::Client,
+    /// What vehicles were sent, and how they behave.
+    pub(crate) garage: Arc<Garage>,
     stop: watch::Sender<bool>,
     _running: Running,
 }
@@ -65,16 +68,19 @@ impl World {
         let mut settings = Settings { live_holds_per_customer: 1_000, ..Settings::default() };
         tune(&mut config, &mut settings);
         let store: Arc<dyn EventStore> = Arc::new(Memory::new());
+        let garage = Arc::new(Garage::default());
         let parts = Parts {
             store: store.clone(),
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(SystemIds),
             gateways: vec![Arc::new(Till::default())],
+            vehicles: garage.clone(),
             side: Side::in_memory().await.unwrap(),
             snapshots: holdfast_engine::Snapshots::none(),
             settings,
         };
         let (engine, running) = Engine::start(parts).await.unwrap();
+        garage.opens(engine.clone());
         let reads = ReadModels::in_memory().await.unwrap();
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(reads.runner(store).run(stopped.clone()));
@@ -88,7 +94,7 @@ impl World {
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
-        Self { address, engine, reads, client, stop, _running: running }
+        Self { address, engine, reads, client, garage, stop, _running: running }
     }
 
     pub(crate) fn stop(&self) {
@@ -163,6 +169,8 @@ impl World {
             "setSales" => "SalesInput",
             "redriveDeadLetter" => "RedriveInput",
             "cancelReservation" | "extendHold" => "ReservationInput",
+            "unlockVehicle" | "lockVehicle" => "VehicleCommandInput",
+            "setVehicleService" => "VehicleServiceInput",
             _ => &kind,
         };
         let query = format!(

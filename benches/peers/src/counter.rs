@@ -113,6 +113,7 @@ async fn engine(store: Arc<Embedded>, home: &Path) -> (Engine, Running) {
         clock: Arc::new(SystemClock::new()),
         ids: Arc::new(SystemIds),
         gateways: Vec::new(),
+        vehicles: Arc::new(holdfast_engine::ports::NoLink),
         side: Side::open(home.join("side.sqlite")).await.expect("a side file"),
         snapshots: Snapshots::open(home.join("snapshots")),
         settings: Settings { live_holds_per_customer: u32::MAX, ..Settings::default() },

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Action, BackReason, Flow, Kind, LostWhy, Via};
-use crate::{Money, RefundId, ReservationId, Timestamp};
+use crate::{InspectionId, Money, RefundId, ReservationId, Timestamp};
 
 /// What a gateway says of one attempt, whichever way it said it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,15 @@ pub enum Word {
     Chargeback { amount: Money },
 }
 
+/// By what an earlier charge was paid, as its gateway knows it: no card, no token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Means {
+    /// Which gateway.
+    pub gateway: String,
+    /// Its name for the attempt that paid.
+    pub gateway_ref: String,
+}
+
 /// What may be asked of a payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
@@ -57,6 +66,16 @@ pub enum Command {
         attempt: u16,
         flow: Flow,
         /// Part of the gateway's idempotency keys.
+        tenant: String,
+    },
+    /// Charge something more, without the customer, on the means by which its reservation was paid
+    /// (none: it was paid by none): a damage, or else an extra such as fuel.
+    ChargeLater {
+        reservation_id: ReservationId,
+        inspection_id: Option<InspectionId>,
+        amount: Money,
+        attempt: u16,
+        means: Option<Means>,
         tenant: String,
     },
     /// A gateway's word about an attempt.
@@ -102,6 +121,10 @@ pub enum Refusal {
     AmountMismatch,
     #[error("a refund must be positive and at most what is left: {left}")]
     NotRefundable { left: Money },
+    #[error(
+        "there is nothing that it could be charged on: its reservation was paid by no such means"
+    )]
+    NoMeans,
     #[error("the attempt's number does not follow the last one")]
     WrongAttempt { last: u16 },
 }

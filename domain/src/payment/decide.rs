@@ -1,8 +1,9 @@
-//! What we may ask of a payment: begin an attempt, take its money, ask a gateway once more. What the
-//! gateway says is judged in `words.rs`, what sends money back in `back.rs`.
+//! Which file judges which command; and what we ask of an attempt that has begun: take its money, ask
+//! the gateway once more. Beginning one is judged in `begin.rs`, what the gateway says in `words.rs`,
+//! what sends money back in `back.rs`.
 
 use super::{
-    Attempt, BackReason, Command, Event, Flow, Operation, Refusal, Retry, State, Status, back, key,
+    Attempt, BackReason, Command, Event, Flow, Kind, Refusal, Retry, State, Status, back, begin,
     words,
 };
 use crate::PaymentId;
@@ -13,7 +14,34 @@ pub(super) fn decide(
     command: &Command,
 ) -> Result<Vec<Event>, Refusal> {
     match command {
-        Command::Initiate { .. } => initiate(state, id, command),
+        Command::Initiate { reservation_id, kind, amount, gateway, attempt, flow, tenant } => {
+            let wish = begin::Wish {
+                reservation_id: *reservation_id,
+                kind: *kind,
+                amount: *amount,
+                gateway,
+                attempt: *attempt,
+                flow: *flow,
+                tenant,
+                again_of: None,
+            };
+            begin::initiate(state, id, &wish)
+        }
+        Command::ChargeLater { reservation_id, inspection_id, amount, attempt, means, tenant } => {
+            let means = means.as_ref().ok_or(Refusal::NoMeans)?;
+            let kind = inspection_id.map_or(Kind::Extra, |_| Kind::DamageCharge);
+            let wish = begin::Wish {
+                reservation_id: *reservation_id,
+                kind,
+                amount: *amount,
+                gateway: &means.gateway,
+                attempt: *attempt,
+                flow: Flow::Direct,
+                tenant,
+                again_of: Some(&means.gateway_ref),
+            };
+            begin::charge_later(state, id, *inspection_id, &wish)
+        }
         Command::Record { attempt, via, gateway_event_id, word } => {
             words::record(state, id, *attempt, *via, gateway_event_id.as_deref(), word)
         }
@@ -29,67 +57,6 @@ pub(super) fn decide(
 
 pub(super) fn row(state: &State, attempt: u16) -> Result<&Attempt, Refusal> {
     state.attempt(attempt).ok_or(Refusal::NotFound)
-}
-
-fn initiate(state: &State, id: &PaymentId, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::Initiate { reservation_id, kind, amount, gateway, attempt, flow, tenant } =
-        command
-    else {
-        return Ok(Vec::new());
-    };
-    let next = state.last().saturating_add(1);
-    let create = match flow {
-        Flow::Direct => Operation::Auth,
-        Flow::Hosted => Operation::Session,
-    };
-    let begin = || {
-        if *attempt != next {
-            return Err(Refusal::WrongAttempt { last: state.last() });
-        }
-        if amount.amount_minor < 0 || state.amount().is_some_and(|asked| asked != *amount) {
-            return Err(Refusal::AmountMismatch);
-        }
-        Ok(Event::Initiated {
-            reservation_id: *reservation_id,
-            kind: *kind,
-            amount: *amount,
-            gateway: gateway.clone(),
-            attempt: *attempt,
-            gateway_idempotency_key: key(tenant, id, *attempt, create, 1),
-            flow: *flow,
-            tenant: tenant.clone(),
-        })
-    };
-    let Some(last) = state.current() else {
-        // A Void that came before any attempt is remembered, or a redriven Initiate would revive it.
-        return if state.closed.is_some() { Err(Refusal::Closed) } else { Ok(vec![begin()?]) };
-    };
-    match last.status {
-        Status::Pending | Status::RequiresAction => {
-            let same = *attempt == last.attempt;
-            if same { Ok(Vec::new()) } else { Err(Refusal::InProgress { attempt: last.attempt }) }
-        }
-        Status::Authorized | Status::CaptureRequested => Err(Refusal::Paid),
-        Status::Succeeded | Status::Disputed => Err(Refusal::AlreadyPaid),
-        Status::Failed if state.closed.is_none() => {
-            // A declined intent can still be paid at the gateway: the new attempt takes its place.
-            Ok(vec![begin()?, void(last, BackReason::Superseded)])
-        }
-        Status::Voided if state.closed.is_none() && leaves_room(state, last) => Ok(vec![begin()?]),
-        Status::None
-        | Status::Failed
-        | Status::VoidRequested
-        | Status::Voided
-        | Status::RefundPending
-        | Status::PartiallyRefunded
-        | Status::Refunded => Err(Refusal::Closed),
-    }
-}
-
-/// Whether another attempt may follow a voided one: its money was lost, or the gateway cancelled it
-/// before it was paid and not at our wish, which for the customer is a decline.
-fn leaves_room(state: &State, row: &Attempt) -> bool {
-    state.money_lost || row.void_reason == Some(BackReason::CancelledByGateway)
 }
 
 /// A void under the try of its key that is current, or the first.

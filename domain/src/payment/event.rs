@@ -144,6 +144,9 @@ pub enum Event {
         /// Part of the keys of the calls that follow, so that they can be derived from the log alone.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         tenant: String,
+        /// Charged without the customer, on the means of this earlier intent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_of: Option<String>,
     },
     /// The gateway knows it under `gateway_ref`.
     SessionCreated {

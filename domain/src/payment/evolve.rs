@@ -1,7 +1,7 @@
 //! What a payment's facts mean. Never refuses: they have happened.
 
 use super::{Attempt, Event, Kind, Refund, SEEN, State, Status};
-use crate::Money;
+use crate::{InspectionId, Money};
 
 pub(super) fn evolve(state: &mut State, event: &Event) {
     match event {
@@ -14,6 +14,7 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
             gateway_idempotency_key,
             flow,
             tenant,
+            again_of,
         } => {
             state.reservation_id = Some(*reservation_id);
             state.kind = *kind;
@@ -27,6 +28,7 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
                 gateway: gateway.clone(),
                 flow: *flow,
                 key: gateway_idempotency_key.clone(),
+                again_of: again_of.clone(),
                 gateway_ref: None,
                 redirect_url: None,
                 approval_code: None,
@@ -167,7 +169,10 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
         Event::MoneyLost { .. } => state.money_lost = true,
         Event::Closed { reason } => state.closed = Some(*reason),
         // Its charge begins with the `Initiated` of the same append.
-        Event::DamageChargeCreated { .. } => state.kind = Kind::DamageCharge,
+        Event::DamageChargeCreated { inspection_id, .. } => {
+            state.kind = Kind::DamageCharge;
+            state.inspection_id = Some(InspectionId(*inspection_id));
+        }
         Event::GatewayEventIgnored { gateway_event_id, .. } => {
             state.ignored += 1;
             state.remember(Some(gateway_event_id));

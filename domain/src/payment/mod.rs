@@ -24,10 +24,15 @@
 //! or cancelled < refunded. Nothing is called authorized, paid, voided or refunded before the gateway
 //! said so: a void that was asked for is VOID_REQUESTED until then, since a payer can still be faster.
 //!
-//! `decide.rs` judges our own wishes, `words.rs` what a gateway says, `back.rs` whatever sends money
-//! back; `evolve.rs` takes the facts in, `key.rs` names calls so that a gateway does each once.
+//! `decide.rs` judges our own wishes, `begin.rs` those that begin an attempt, `words.rs` what a gateway
+//! says, `back.rs` whatever sends money back; `evolve.rs` takes the facts in, `key.rs` names calls so
+//! that a gateway does each once.
+//!
+//! A damage or an extra is a payment of its own, charged on the means of the reservation's
+//! (`ChargeLater`): whatever becomes of it, the reservation and its money stay as they are.
 
 mod back;
+mod begin;
 mod command;
 mod decide;
 mod event;
@@ -41,11 +46,11 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::{Command, Refusal, Retry, Word};
+pub use command::{Command, Means, Refusal, Retry, Word};
 pub use event::{Action, BackReason, Event, Flow, IgnoredWhy, Kind, LostWhy, Status, Via};
 pub use key::{Operation, key};
 
-use crate::{Money, PaymentId, RefundId, ReservationId, Timestamp};
+use crate::{InspectionId, Money, PaymentId, RefundId, ReservationId, Timestamp};
 
 /// How many gateway events a payment remembers. Older ones are told apart by what they say: belief
 /// only rises, so that a word from the past changes nothing.
@@ -81,6 +86,8 @@ pub struct Attempt {
     pub flow: Flow,
     /// The key of its create call.
     pub key: String,
+    /// The earlier intent on whose means it is charged without the customer, if it is.
+    pub again_of: Option<String>,
     /// The gateway's name for it, once known.
     pub gateway_ref: Option<String>,
     /// Where the customer must go, if anywhere.
@@ -163,6 +170,8 @@ pub struct State {
     pub reservation_id: Option<ReservationId>,
     /// What kind of charge.
     pub kind: Kind,
+    /// Of which inspection, when a damage is charged.
+    pub inspection_id: Option<InspectionId>,
     /// Part of its keys.
     pub tenant: String,
     /// Attempts, oldest first; number n stands at n − 1.
@@ -200,6 +209,14 @@ impl State {
     pub fn open_attempt(&self) -> Option<&Attempt> {
         self.current()
             .filter(|attempt| matches!(attempt.status, Status::Pending | Status::RequiresAction))
+    }
+
+    /// By what it was paid, or authorized: the latest attempt that was, whatever became of it since.
+    pub fn means(&self) -> Option<Means> {
+        let paid = |row: &&Attempt| row.approval_code.is_some() || row.is_captured();
+        let row = self.attempts.iter().rev().find(paid)?;
+        let gateway_ref = row.gateway_ref.clone()?;
+        Some(Means { gateway: row.gateway.clone(), gateway_ref })
     }
 
     /// What is asked for.

@@ -1,12 +1,14 @@
 //! What a process manager may ask for.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::payment::Flow;
+use crate::vehicle::{CommandKind, FailCode};
 use crate::{
-    Decider, LimitId, LockId, Money, NotificationId, PaymentId, RefundId, ReservationId, SeatMapId,
-    Sku, TicketId, Timestamp, inventory, item, limit, notification, payment, reservation, seatmap,
-    ticket,
+    Decider, Epoch, InspectionId, LimitId, LockId, Money, NotificationId, PaymentId, RefundId,
+    ReservationId, SeatMapId, Sku, TicketId, Timestamp, VehicleId, inspection, inventory, item,
+    limit, notification, payment, reservation, seatmap, ticket, vehicle,
 };
 
 /// A command together with the aggregate that it is for.
@@ -21,6 +23,8 @@ pub enum Command {
     Item(Sku, item::Command),
     Ticket(TicketId, ticket::Command),
     Notification(NotificationId, notification::Command),
+    Vehicle(VehicleId, vehicle::Command),
+    Inspection(InspectionId, inspection::Command),
 }
 
 impl Command {
@@ -38,6 +42,8 @@ impl Command {
             Self::Item(id, _) => name::<item::State>(id),
             Self::Ticket(id, _) => name::<ticket::State>(id),
             Self::Notification(id, _) => name::<notification::State>(id),
+            Self::Vehicle(id, _) => name::<vehicle::State>(id),
+            Self::Inspection(id, _) => name::<inspection::State>(id),
         }
     }
 }
@@ -62,6 +68,10 @@ pub enum Refusal {
     Ticket(#[from] ticket::Refusal),
     #[error(transparent)]
     Notification(#[from] notification::Refusal),
+    #[error(transparent)]
+    Vehicle(#[from] vehicle::Refusal),
+    #[error(transparent)]
+    Inspection(#[from] inspection::Refusal),
 }
 
 /// Names a timer; a later wake of the same name takes the place of an earlier one.
@@ -83,6 +93,16 @@ pub enum TimerKey {
     Again(PaymentId, u16, String),
     /// When an authorization must be captured.
     Capture(PaymentId, u16),
+    /// The deadline of a claim on a vehicle.
+    Vehicle(VehicleId, ReservationId),
+    /// When a rental's period begins, then when it ends.
+    Period(ReservationId),
+    /// When a vehicle's command is sent again, by the attempt that is then due; 0: its deadline.
+    VehicleCommand(VehicleId, Uuid, u8),
+    /// When a vehicle that is not known to be locked is locked again.
+    VehicleLock(VehicleId),
+    /// When somebody should hear that a vehicle is silent.
+    VehicleSilence(VehicleId),
 }
 
 impl std::fmt::Display for TimerKey {
@@ -96,6 +116,13 @@ impl std::fmt::Display for TimerKey {
             Self::Poll(payment, attempt, nth) => write!(f, "poll:{payment}:{attempt}:{nth}"),
             Self::Again(payment, attempt, what) => write!(f, "again:{payment}:{attempt}:{what}"),
             Self::Capture(payment, attempt) => write!(f, "capture:{payment}:{attempt}"),
+            Self::Vehicle(vehicle, reservation) => write!(f, "vehicle:{vehicle}:{reservation}"),
+            Self::Period(reservation) => write!(f, "period:{reservation}"),
+            Self::VehicleCommand(vehicle, command, attempt) => {
+                write!(f, "command:{vehicle}:{command}:{attempt}")
+            }
+            Self::VehicleLock(vehicle) => write!(f, "relock:{vehicle}"),
+            Self::VehicleSilence(vehicle) => write!(f, "silence:{vehicle}"),
         }
     }
 }
@@ -113,6 +140,9 @@ pub enum GatewayCall {
         amount: Money,
         flow: Flow,
         reservation_id: ReservationId,
+        /// Without the customer: on the means of this earlier intent of the same gateway.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_of: Option<String>,
     },
     /// Ask what became of the attempt, by its key and metadata. When nothing is known: nothing said.
     Query { payment_id: PaymentId, attempt: u16, gateway: String, key: String },
@@ -150,6 +180,58 @@ pub enum GatewayCall {
     },
 }
 
+/// One attempt at a command to a vehicle's lock, as it goes over the wire; the vehicle's key signs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VehicleCall {
+    /// To which vehicle.
+    pub vehicle_id: VehicleId,
+    /// What it should do.
+    pub kind: CommandKind,
+    /// The command's name; the vehicle acts on it once.
+    pub command_id: Uuid,
+    /// For which reservation.
+    pub reservation_id: Option<ReservationId>,
+    /// The command's number among the vehicle's.
+    pub seq: u64,
+    /// Which attempt, from 1.
+    pub attempt: u8,
+    /// When this attempt was asked for.
+    pub iat: Timestamp,
+    /// From when on the vehicle itself must refuse it.
+    pub exp: Timestamp,
+}
+
+/// Something more to charge on the means by which a reservation was paid, without its customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// The payment that it is; its own, so that the reservation's stays as it is.
+    pub payment_id: PaymentId,
+    /// On whose means.
+    pub reservation_id: ReservationId,
+    /// Whose damage; none: an extra.
+    pub inspection_id: Option<InspectionId>,
+    /// How much.
+    pub amount: Money,
+    /// Which attempt at it, from 1.
+    pub attempt: u16,
+}
+
+impl Charge {
+    /// The command, once it is known what the reservation was paid by: `payment::State::means` of
+    /// [`ReservationId::payment_id`].
+    pub fn on(&self, means: Option<payment::Means>) -> Command {
+        let charge = payment::Command::ChargeLater {
+            reservation_id: self.reservation_id,
+            inspection_id: self.inspection_id,
+            amount: self.amount,
+            attempt: self.attempt,
+            means,
+            tenant: super::TENANT.to_owned(),
+        };
+        Command::Payment(self.payment_id, charge)
+    }
+}
+
 /// Something that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant's line explains its fields")]
@@ -164,6 +246,22 @@ pub enum Alarm {
     GatewayRefuses { payment_id: PaymentId, attempt: u16, code: String },
     /// The bank took money back.
     Chargeback { payment_id: PaymentId, attempt: u16 },
+    /// A vehicle unlocked late, for somebody who is not entitled any more; it is being locked again.
+    VehicleUnlockedByNobody { vehicle_id: VehicleId, command_id: Uuid },
+    /// A vehicle that nobody may have open is not known to be locked.
+    VehicleLockFailed { vehicle_id: VehicleId, code: FailCode },
+    /// A paid rental begins and no vehicle of its class is free.
+    NoVehicle { reservation_id: ReservationId },
+    /// A vehicle has not been heard of for a day.
+    VehicleSilent { vehicle_id: VehicleId },
+    /// Somebody answers in a vehicle's name without its key, or to what was never asked.
+    SpoofedAnswer { vehicle_id: VehicleId },
+    /// A vehicle was unlocked for a reservation that may not have it any more; it is being locked again.
+    UnlockedInVain { vehicle_id: VehicleId, reservation_id: ReservationId },
+    /// A damage or an extra could not be charged; what is owed stays owed.
+    ChargeFailed { payment_id: PaymentId, code: String },
+    /// A vehicle tells of fewer metres than it has driven.
+    OdometerAnomaly { vehicle_id: VehicleId, known_m: u64, told_m: u64 },
 }
 
 /// What a process manager asks for. Asks of one fact are performed in order; each on its own, except
@@ -187,6 +285,18 @@ pub enum Ask {
     Forget(TimerKey),
     /// Call the gateway and record what it says.
     Gateway(GatewayCall),
+    /// Find out by what the reservation was paid, and charge more on it: [`Charge::on`].
+    Charge(Charge),
+    /// Send a command to a vehicle; its answer comes by itself.
+    Vehicle(VehicleCall),
+    /// Choose a free vehicle of the reservation's class and ask it to be the reservation's, at the
+    /// epoch of its claims; none is free: cancel the reservation as oversold.
+    Assign {
+        /// Whose period begins.
+        reservation_id: ReservationId,
+        /// Of its claims.
+        epoch: Epoch,
+    },
     /// Tell a person.
     Alarm(Alarm),
 }

@@ -8,7 +8,7 @@
 //! | authorized, succeeded (kept) | ConfirmPaid | duplicate payment: give that attempt back |
 //! | failed, voided | PaymentDeclined | – |
 //! | money lost | RecordMoneyLost | the rental is under way or over: alarm |
-//! | confirmed, late payment accepted, claims retaken | commit every claim, RecordFinalized; capture | a claim is gone: RecordClaimLost |
+//! | confirmed, late payment accepted, claims retaken | commit every claim, RecordFinalized; capture, unless on completion | a claim is gone: RecordClaimLost |
 //! | hold released, expired | soft void; release every claim in reverse | paid: nothing |
 //! | cancelled | give back; release or return every claim in reverse | – |
 //! | late payment received, claims lost | take every claim again, RecordReacquired(taken) | RecordReacquired(refused) |
@@ -41,7 +41,8 @@ pub fn react(fact: &Fact<'_>) -> Vec<Ask> {
         What::SeatMap(map, event) => claims::seats(map, event),
         What::Inventory(sku, event) => claims::pool(sku, event),
         What::Limit(limit, event) => claims::limit(limit, event),
-        What::Item(..) | What::Ticket(..) | What::Notification(..) => vec![],
+        What::Vehicle(vehicle, event, _) => claims::vehicle(vehicle, event),
+        What::Item(..) | What::Ticket(..) | What::Notification(..) | What::Inspection(..) => vec![],
     }
 }
 
@@ -128,6 +129,9 @@ fn reservation(id: &ReservationId, event: &Event, state: &State) -> Vec<Ask> {
         Event::PaymentDeclined { .. }
         | Event::MoneyLost { .. }
         | Event::Finalized { .. }
+        | Event::VehicleAssigned { .. }
+        | Event::VehicleWithdrawn { .. }
+        | Event::NoShow { .. }
         | Event::RentalStarted { .. }
         | Event::RentalCompleted { .. } => vec![],
     }

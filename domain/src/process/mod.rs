@@ -12,18 +12,22 @@
 
 mod ask;
 pub mod booking;
+pub mod damage;
 pub mod notices;
 pub mod payment;
+pub mod rental;
 pub mod tickets;
+pub mod unlock;
 
 use std::time::Duration;
 
 use crate::{
-    LimitId, NotificationId, PaymentId, ReservationId, SeatMapId, Sku, TicketId, Timestamp,
-    inventory, item, limit, notification, reservation, seatmap, ticket,
+    InspectionId, LimitId, NotificationId, PaymentId, ReservationId, SeatMapId, Sku, TicketId,
+    Timestamp, VehicleId, inspection, inventory, item, limit, notification, reservation, seatmap,
+    ticket, vehicle,
 };
 
-pub use ask::{Alarm, Ask, Command, GatewayCall, Refusal, TimerKey};
+pub use ask::{Alarm, Ask, Charge, Command, GatewayCall, Refusal, TimerKey, VehicleCall};
 
 /// Whose payments they are: a part of the gateway's keys, so that two houses never share one.
 pub const TENANT: &str = "default";
@@ -49,6 +53,8 @@ pub enum What<'a> {
     Item(&'a Sku, &'a item::Event),
     Ticket(&'a TicketId, &'a ticket::Event),
     Notification(&'a NotificationId, &'a notification::Event),
+    Vehicle(&'a VehicleId, &'a vehicle::Event, &'a vehicle::State),
+    Inspection(&'a InspectionId, &'a inspection::Event, &'a inspection::State),
 }
 
 /// The numbers that process managers need.
@@ -61,6 +67,25 @@ pub struct Settings {
     pub again: Vec<Duration>,
     /// How long before an authorization lapses it is captured at the latest.
     pub capture_margin: Duration,
+    /// How long a vehicle may take to answer one attempt.
+    pub unlock_attempt: Duration,
+    /// How often a command is sent to a vehicle.
+    pub unlock_attempts: u8,
+    /// How long a vehicle may take to answer, all attempts together.
+    pub unlock_deadline: Duration,
+    /// How long after that an UNLOCKED still counts.
+    pub late_grace: Duration,
+    /// How long after a lock that came to nothing it is asked for again; twice as long each time, an
+    /// hour at most.
+    pub relock: Duration,
+    /// How long a vehicle may be silent before somebody hears of it.
+    pub vehicle_silence: Duration,
+    /// Up to how much a damage is charged without a decision, in minor units; 0: always decided.
+    pub auto_charge_limit_minor: i64,
+    /// What a missing percent of fuel costs, in minor units; 0: nothing.
+    pub fuel_charge_minor_per_percent: i64,
+    /// The percentage of fuel below which a vehicle is not given out if another is there.
+    pub low_fuel: u8,
 }
 
 impl Default for Settings {
@@ -70,6 +95,15 @@ impl Default for Settings {
             polls: vec![secs(30), secs(120), secs(600)],
             again: vec![secs(1), secs(5), secs(30), secs(300), secs(3_600)],
             capture_margin: secs(24 * 3_600),
+            unlock_attempt: secs(5),
+            unlock_attempts: 3,
+            unlock_deadline: secs(20),
+            late_grace: secs(30),
+            relock: secs(60),
+            vehicle_silence: secs(24 * 3_600),
+            auto_charge_limit_minor: 0,
+            fuel_charge_minor_per_percent: 0,
+            low_fuel: 15,
         }
     }
 }
@@ -85,11 +119,25 @@ pub enum Process {
     Tickets,
     /// Notices to customers.
     Notices,
+    /// From the assignment of a vehicle to its return.
+    Rental,
+    /// Commands to vehicles' locks.
+    Unlock,
+    /// Charges for damages.
+    Damage,
 }
 
 impl Process {
     /// All of them.
-    pub const ALL: [Process; 4] = [Self::Booking, Self::Payment, Self::Tickets, Self::Notices];
+    pub const ALL: [Process; 7] = [
+        Self::Booking,
+        Self::Payment,
+        Self::Tickets,
+        Self::Notices,
+        Self::Rental,
+        Self::Unlock,
+        Self::Damage,
+    ];
 
     /// The name of its checkpoint, of its dead-letter stream, and a part of its asks' ids. Never changes.
     pub fn name(self) -> &'static str {
@@ -98,6 +146,9 @@ impl Process {
             Self::Payment => "payment",
             Self::Tickets => "tickets",
             Self::Notices => "notices",
+            Self::Rental => "rental",
+            Self::Unlock => "unlock",
+            Self::Damage => "damage",
         }
     }
 
@@ -108,6 +159,9 @@ impl Process {
             Self::Payment => payment::react(fact, settings),
             Self::Tickets => tickets::react(fact),
             Self::Notices => notices::react(fact),
+            Self::Rental => rental::react(fact, settings),
+            Self::Unlock => unlock::react(fact, settings),
+            Self::Damage => damage::react(fact),
         }
     }
 
@@ -118,6 +172,9 @@ impl Process {
             Self::Payment => payment::refused(command, refusal),
             Self::Tickets => tickets::refused(command, refusal),
             Self::Notices => notices::refused(command, refusal),
+            Self::Rental => rental::refused(command, refusal),
+            Self::Unlock => unlock::refused(command, refusal),
+            Self::Damage => damage::refused(command, refusal),
         }
     }
 }

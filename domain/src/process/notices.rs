@@ -1,17 +1,20 @@
 //! Notices: what a customer should hear of. They never hold a booking up.
 //!
 //! Each is named after its reservation, what it is about, and which time that is (the epoch of its
-//! claims or the number of the payment attempt), so that a fact that is seen twice tells once.
+//! claims, the number of the payment attempt, the command to its vehicle, the inspection), so that a
+//! fact that is seen twice tells once.
 
 use super::{Ask, Command, Fact, Refusal, What};
 use crate::notification::{self, About, Channel};
 use crate::reservation::{Event, HoldReleaseReason, State};
-use crate::{Money, NotificationId, ReservationId, derive};
+use crate::{Money, NotificationId, ReservationId, UserId, derive, inspection, vehicle};
 
 /// What follows from a fact.
 pub fn react(fact: &Fact<'_>) -> Vec<Ask> {
     match fact.what {
         What::Reservation(id, event, state) => reservation(id, event, state),
+        What::Vehicle(_, event, state) => of_a_vehicle(event, state),
+        What::Inspection(id, event, state) => of_an_inspection(&id.to_string(), event, state),
         What::Payment(..)
         | What::SeatMap(..)
         | What::Inventory(..)
@@ -55,9 +58,12 @@ fn reservation(id: &ReservationId, event: &Event, state: &State) -> Vec<Ask> {
         Event::LatePaymentRejected { attempt, .. } => {
             tell(id, state, About::LatePaymentRejected, u32::from(*attempt), state.total)
         }
+        Event::NoShow { .. } => tell(id, state, About::NoShow, epoch, state.total),
         Event::HoldCreated { .. }
         | Event::HoldExtended { .. }
         | Event::PaymentRequested { .. }
+        | Event::VehicleAssigned { .. }
+        | Event::VehicleWithdrawn { .. }
         | Event::MoneyLost { .. }
         | Event::ClaimsLost { .. }
         | Event::ClaimsRetaken { .. }
@@ -65,6 +71,40 @@ fn reservation(id: &ReservationId, event: &Event, state: &State) -> Vec<Ask> {
         | Event::LatePaymentReceived { .. }
         | Event::RentalStarted { .. }
         | Event::RentalCompleted { .. } => vec![],
+    }
+}
+
+/// The customer was told that the vehicle did not answer; now it has, and it is theirs (D31).
+fn of_a_vehicle(event: &vehicle::Event, state: &vehicle::State) -> Vec<Ask> {
+    let vehicle::Event::Unlocked { command_id, reservation_id, late: true, accepted: true, .. } =
+        event
+    else {
+        return vec![];
+    };
+    let theirs = state.reservation().filter(|claim| claim.reservation_id == *reservation_id);
+    let Some(claim) = theirs else { return vec![] };
+    let which = command_id.to_string();
+    told(reservation_id, claim.user_id, About::LateUnlock, &which, None)
+}
+
+fn of_an_inspection(id: &str, event: &inspection::Event, state: &inspection::State) -> Vec<Ask> {
+    use inspection::Event as E;
+    let (Some(reservation_id), Some(user_id)) = (&state.reservation_id, &state.user_id) else {
+        return vec![];
+    };
+    match event {
+        E::DamageAssessed { amount_estimate, .. } => {
+            told(reservation_id, user_id, About::DamageAssessed, id, *amount_estimate)
+        }
+        E::ClaimCharged { amount, .. } => {
+            told(reservation_id, user_id, About::DamageCharged, id, Some(*amount))
+        }
+        E::Submitted { .. }
+        | E::ClaimApproved { .. }
+        | E::ClaimRejected { .. }
+        | E::ClaimDisputed { .. }
+        | E::ClaimWaived { .. }
+        | E::ChargeFailed { .. } => vec![],
     }
 }
 
@@ -76,6 +116,16 @@ fn tell(
     amount: Option<Money>,
 ) -> Vec<Ask> {
     let Some(user_id) = &state.user_id else { return vec![] };
+    told(id, user_id, about, &which.to_string(), amount)
+}
+
+fn told(
+    id: &ReservationId,
+    user_id: &UserId,
+    about: About,
+    which: &str,
+    amount: Option<Money>,
+) -> Vec<Ask> {
     let name = match about {
         About::Confirmed => "confirmed",
         About::PaymentFailed => "payment-failed",
@@ -83,8 +133,12 @@ fn tell(
         About::Cancelled => "cancelled",
         About::LatePaymentAccepted => "late-payment-accepted",
         About::LatePaymentRejected => "late-payment-rejected",
+        About::LateUnlock => "late-unlock",
+        About::NoShow => "no-show",
+        About::DamageAssessed => "damage-assessed",
+        About::DamageCharged => "damage-charged",
     };
-    let notice = derive(&["notice", &id.to_string(), name, &which.to_string(), "in-app"]);
+    let notice = derive(&["notice", &id.to_string(), name, which, "in-app"]);
     vec![Ask::Do(Command::Notification(
         NotificationId(notice),
         notification::Command::Request {
@@ -100,12 +154,12 @@ fn tell(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
     use crate::reservation::{
         Attempt, CancelReason, CancelledBy, ExtensionReason, LateReason, Status,
     };
-    use crate::{Timestamp, UserId};
 
-    fn told(event: &Event) -> Vec<(NotificationId, About)> {
+    fn heard(event: &Event) -> Vec<(NotificationId, About)> {
         let id = ReservationId(derive(&["r"]));
         let payment_id = id.payment_id();
         let state = State {
@@ -166,12 +220,13 @@ mod tests {
                 Event::LatePaymentRejected { payment_id, attempt, reason: LateReason::Gone },
                 About::LatePaymentRejected,
             ),
+            (Event::NoShow { at: Timestamp::default() }, About::NoShow),
         ];
         let mut names = std::collections::BTreeSet::new();
         for (event, expected) in &turns {
-            let notices = told(event);
+            let notices = heard(event);
             assert_eq!(notices.iter().map(|(_, about)| *about).collect::<Vec<_>>(), [*expected]);
-            assert_eq!(notices, told(event), "a fact that is seen twice tells once");
+            assert_eq!(notices, heard(event), "a fact that is seen twice tells once");
             names.extend(notices.into_iter().map(|(notice, _)| notice));
         }
         assert_eq!(names.len(), turns.len(), "each has its own name");
@@ -180,7 +235,7 @@ mod tests {
     #[test]
     fn two_declined_attempts_are_two_notices() {
         let payment_id = ReservationId(derive(&["r"])).payment_id();
-        let declined = |attempt| told(&Event::PaymentDeclined { payment_id, attempt });
+        let declined = |attempt| heard(&Event::PaymentDeclined { payment_id, attempt });
         assert_ne!(declined(1), declined(2));
     }
 
@@ -192,7 +247,7 @@ mod tests {
             new_expires_at: now,
             reason: ExtensionReason::PaymentStarted,
         };
-        assert_eq!(told(&extended), []);
-        assert_eq!(told(&Event::Finalized { vehicle_id: None }), []);
+        assert_eq!(heard(&extended), []);
+        assert_eq!(heard(&Event::Finalized { vehicle_id: None }), []);
     }
 }

@@ -4,7 +4,8 @@
 //!   Initiated ──────────► create, and polls at 30 s / 2 min / 10 min until the outcome is known
 //!   …Requested ─────────► the call under the key of that try
 //!   …Failed (refused) ──► wait ──► Payment.Retry ──► …Requested, next try
-//!   Authorized ─────────► capture at the latest a day before the authorization lapses
+//!   Authorized ─────────► capture at the latest a day before the authorization lapses;
+//!                         a damage's or an extra's at once: nobody has to confirm it
 //! ```
 //!
 //! A call without an answer changes nothing: the runner sends it again under the same key, then
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 use super::{Alarm, Ask, Command, Fact, GatewayCall, Refusal, Settings, TimerKey, What};
 use crate::payment::{
-    Attempt, Command as Payment, Event, IgnoredWhy, Operation, Refund, Retry, State, Status, key,
+    Attempt, Command as Payment, Event, IgnoredWhy, Kind, Operation, Refund, Retry, State, Status,
+    key,
 };
 use crate::{PaymentId, Timestamp};
 
@@ -34,7 +36,9 @@ pub fn react(fact: &Fact<'_>, settings: &Settings) -> Vec<Ask> {
         | What::Limit(..)
         | What::Item(..)
         | What::Ticket(..)
-        | What::Notification(..) => Vec::new(),
+        | What::Notification(..)
+        | What::Vehicle(..)
+        | What::Inspection(..) => Vec::new(),
     }
 }
 
@@ -136,14 +140,18 @@ fn of_payment(about: &About<'_>, event: &Event) -> Vec<Ask> {
         }
         Event::Authorized { attempt, authorization_expires_at, .. } => {
             let mut asks = about.no_more_polls(*attempt);
-            asks.extend(authorization_expires_at.map(|lapses| Ask::Wake {
-                key: TimerKey::Capture(*id, *attempt),
-                at: capture_at(about.at, lapses, about.settings.capture_margin),
-                then: Box::new(Ask::Do(Command::Payment(
-                    *id,
-                    Payment::Capture { attempt: *attempt },
-                ))),
-            }));
+            let capture = || Ask::Do(Command::Payment(*id, Payment::Capture { attempt: *attempt }));
+            match state.kind {
+                // Whoever captures it earlier, at the confirmation or at the return, makes this idle.
+                Kind::Reservation => {
+                    asks.extend(authorization_expires_at.map(|lapses| Ask::Wake {
+                        key: TimerKey::Capture(*id, *attempt),
+                        at: capture_at(about.at, lapses, about.settings.capture_margin),
+                        then: Box::new(capture()),
+                    }))
+                }
+                Kind::DamageCharge | Kind::Extra => asks.push(capture()),
+            }
             asks
         }
         Event::Succeeded { attempt, .. } | Event::Voided { attempt, .. } => {
@@ -246,6 +254,7 @@ fn create(id: &PaymentId, state: &State, row: &Attempt) -> GatewayCall {
         amount: row.amount,
         flow: row.flow,
         reservation_id: state.reservation_id.expect("an attempt names its reservation"),
+        again_of: row.again_of.clone(),
     }
 }
 

@@ -21,7 +21,9 @@ pub fn react(fact: &Fact<'_>) -> Vec<Ask> {
         | What::Limit(..)
         | What::Item(..)
         | What::Ticket(..)
-        | What::Notification(..) => vec![],
+        | What::Notification(..)
+        | What::Vehicle(..)
+        | What::Inspection(..) => vec![],
     }
 }
 
@@ -55,6 +57,9 @@ fn reservation(id: &ReservationId, event: &Event, state: &State) -> Vec<Ask> {
         | Event::LatePaymentReceived { .. }
         | Event::LatePaymentAccepted { .. }
         | Event::LatePaymentRejected { .. }
+        | Event::VehicleAssigned { .. }
+        | Event::VehicleWithdrawn { .. }
+        | Event::NoShow { .. }
         | Event::RentalStarted { .. }
         | Event::RentalCompleted { .. } => vec![],
     }

@@ -52,6 +52,12 @@ pub enum Command {
     RecordFinalized { epoch: Epoch, vehicle_id: Option<VehicleId> },
     /// The money of this attempt is gone.
     RecordMoneyLost { payment_id: PaymentId, attempt: u16 },
+    /// This vehicle is reserved for it, now that its period has begun. The first one counts.
+    AssignVehicle { vehicle_id: VehicleId, epoch: Epoch },
+    /// The vehicle that was assigned to it cannot be had any more: it waits for another one.
+    WithdrawVehicle { vehicle_id: VehicleId },
+    /// Its period is over, and its vehicle was never unlocked.
+    RecordNoShow { vehicle_id: VehicleId },
     /// The vehicle was unlocked.
     StartRental { vehicle_id: VehicleId, odometer_start_m: u64, fuel_start_pct: u8, at: Timestamp },
     /// The vehicle was returned. `without_unlock`: the item has no remote unlock, so that the rental
@@ -114,6 +120,8 @@ pub enum Refusal {
     InvalidFuel(u8),
     #[error("there is no vehicle in this reservation")]
     NoVehicle,
+    #[error("this reservation has vehicle {vehicle_id}")]
+    OtherVehicle { vehicle_id: VehicleId },
     #[error("a refund must be positive, of the reservation's currency and at most its total")]
     InvalidRefund,
 }

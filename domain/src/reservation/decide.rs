@@ -54,6 +54,9 @@ impl State {
             Command::RecordMoneyLost { payment_id, attempt } => {
                 self.money_lost(Attempt { payment_id: *payment_id, attempt: *attempt })
             }
+            Command::AssignVehicle { vehicle_id, epoch } => self.assign(vehicle_id, *epoch),
+            Command::WithdrawVehicle { vehicle_id } => self.withdraw_vehicle(vehicle_id),
+            Command::RecordNoShow { vehicle_id } => self.no_show(vehicle_id, now),
             Command::StartRental { vehicle_id, odometer_start_m, fuel_start_pct, at } => {
                 self.start_rental(vehicle_id, *odometer_start_m, *fuel_start_pct, *at)
             }

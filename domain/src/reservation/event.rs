@@ -141,7 +141,7 @@ pub enum Capture {
 }
 
 /// The strictest policies of a reservation's items.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Policies {
     /// What a declined payment does to the hold.
     pub on_decline: OnDecline,
@@ -149,6 +149,30 @@ pub struct Policies {
     pub late_payment: LatePayment,
     /// When money is captured.
     pub capture: Capture,
+    /// Whether a vehicle is unlocked over the air; if not, it is handed over by a person and its rental
+    /// starts at its return.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub remote_unlock: bool,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            on_decline: OnDecline::default(),
+            late_payment: LatePayment::default(),
+            capture: Capture::default(),
+            remote_unlock: true,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks it like this")]
+fn is_yes(told: &bool) -> bool {
+    *told
 }
 
 /// Why a deadline moved.
@@ -274,6 +298,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refund: Option<Money>,
     },
+    /// A paid rental's period has begun, and this is its vehicle.
+    VehicleAssigned { vehicle_id: VehicleId },
+    /// It cannot have that vehicle after all; another one is assigned.
+    VehicleWithdrawn { vehicle_id: VehicleId },
+    /// The rental's period went by and nobody came for the vehicle: it is over, and paid.
+    NoShow { at: Timestamp },
     /// The rental began: odometer in metres, fuel in percent.
     RentalStarted {
         vehicle_id: VehicleId,

@@ -96,10 +96,17 @@ impl State {
                 self.claims_lost = false;
                 self.ended(Status::Cancelled);
             }
-            Event::RentalStarted { vehicle_id, odometer_start_m, fuel_start_pct: _, at } => {
+            Event::VehicleAssigned { vehicle_id } => self.vehicle_id = Some(vehicle_id.clone()),
+            Event::VehicleWithdrawn { vehicle_id: _ } => self.vehicle_id = None,
+            Event::NoShow { at: _ } => {
+                self.status = Status::Completed;
+                self.version += 1;
+            }
+            Event::RentalStarted { vehicle_id, odometer_start_m, fuel_start_pct, at } => {
                 self.status = Status::InUse;
                 self.vehicle_id = Some(vehicle_id.clone());
                 self.odometer_start_m = Some(*odometer_start_m);
+                self.fuel_start_pct = Some(*fuel_start_pct);
                 self.rental_started_at = Some(*at);
             }
             Event::RentalCompleted {

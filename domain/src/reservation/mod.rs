@@ -12,6 +12,8 @@
 //!    └────── late money ───────────┴──► REACQUIRING ──┘ everything could be taken again
 //! ```
 //!
+//! A rental whose period goes by without anybody coming for it ends as COMPLETED, too (`NoShow`).
+//!
 //! What each command does in each state is DOMAIN.md C.2, cell by cell: `decide` sends a command to
 //! the file that knows it, and that file asks for the status by name. Deadlines are judged when the
 //! command comes, so a late timer lets nobody through.
@@ -70,6 +72,7 @@ pub struct State {
     #[serde(with = "crate::kept::as_stored")]
     pub claims: Vec<Claim>,
     /// What declined, late and authorized money does.
+    #[serde(with = "crate::kept::as_stored")]
     pub policies: Policies,
     /// The deadline of a hold; none once confirmed or ended.
     pub hold_expires_at: Option<Timestamp>,
@@ -99,10 +102,12 @@ pub struct State {
     pub claims_lost: bool,
     /// Whether every claim is committed.
     pub finalized: bool,
-    /// The vehicle of a rental.
+    /// The vehicle of a rental: claimed by the hold, or assigned when the period begins.
     pub vehicle_id: Option<VehicleId>,
     /// Where the rental's odometer stood at its start, in metres.
     pub odometer_start_m: Option<u64>,
+    /// How full the tank was at its start, in percent.
+    pub fuel_start_pct: Option<u8>,
     /// When the rental began.
     pub rental_started_at: Option<Timestamp>,
     /// The version that customers see: R6.
@@ -128,6 +133,20 @@ impl State {
     /// Whether it was ever confirmed; what was sold then has to come back when it is cancelled.
     pub fn was_confirmed(&self) -> bool {
         self.paid_by.is_some()
+    }
+
+    /// Its line that is a vehicle, if there is one.
+    pub fn vehicle_line(&self) -> Option<&Line> {
+        self.lines.iter().find(|line| line.kind == LineKind::Vehicle)
+    }
+
+    /// Whether it has claimed this very vehicle; one that is assigned to a period later is not claimed
+    /// by the hold.
+    pub fn has_claimed(&self, vehicle: &VehicleId) -> bool {
+        self.claims.iter().any(|claim| match claim {
+            Claim::Vehicle { r#ref } => r#ref == vehicle,
+            Claim::Limit { .. } | Claim::Inventory { .. } | Claim::SeatMap { .. } => false,
+        })
     }
 
     fn has_seats(&self) -> bool {

@@ -1,9 +1,10 @@
-//! The rental of a vehicle line: it starts with the unlock, it ends with the return.
+//! The rental of a vehicle line: it gets its vehicle when its period begins, starts with the unlock and
+//! ends with the return; or with its period, when nobody came.
 
 use super::State;
 use super::command::{Refusal, StartedBefore};
-use super::event::{Event, Line, LineKind, Status};
-use crate::{By, Timestamp, VehicleId};
+use super::event::{Event, Line, Status};
+use crate::{By, Epoch, Timestamp, VehicleId};
 
 /// What is known when a vehicle comes back.
 pub(super) struct Return<'a> {
@@ -14,6 +15,91 @@ pub(super) struct Return<'a> {
 }
 
 impl State {
+    /// A vehicle was reserved for it. Two runs may have reserved two: the first that is recorded
+    /// counts, and whoever reserved the other gives it back. Also the answer to "is this one still
+    /// wanted?": refused when it is not.
+    pub(super) fn assign(
+        &self,
+        vehicle_id: &VehicleId,
+        epoch: Epoch,
+    ) -> Result<Vec<Event>, Refusal> {
+        match self.status {
+            Status::None => Err(Refusal::NotFound),
+            // Claimed by the hold itself, not assigned to a period.
+            Status::Hold
+            | Status::AwaitingPayment
+            | Status::Reacquiring
+            | Status::Confirmed
+            | Status::InUse
+                if self.has_claimed(vehicle_id) =>
+            {
+                Ok(vec![])
+            }
+            Status::Confirmed | Status::InUse => match &self.vehicle_id {
+                Some(mine) if mine == vehicle_id => Ok(vec![]),
+                Some(mine) => Err(Refusal::OtherVehicle { vehicle_id: mine.clone() }),
+                None => {
+                    self.hands_over()?;
+                    if epoch != self.claim_epoch || !self.finalized {
+                        return Err(Refusal::Reacquiring);
+                    }
+                    Ok(vec![Event::VehicleAssigned { vehicle_id: vehicle_id.clone() }])
+                }
+            },
+            Status::Hold | Status::AwaitingPayment | Status::HoldFailed | Status::HoldExpired => {
+                Err(Refusal::NotConfirmed)
+            }
+            Status::Reacquiring => Err(Refusal::Reacquiring),
+            Status::Completed => Err(Refusal::Completed),
+            Status::Cancelled => Err(Refusal::Cancelled),
+        }
+    }
+
+    /// Its vehicle is out of service. One that its hold has claimed is that one, and no other will do.
+    pub(super) fn withdraw_vehicle(&self, vehicle_id: &VehicleId) -> Result<Vec<Event>, Refusal> {
+        match self.status {
+            Status::None => Err(Refusal::NotFound),
+            Status::Confirmed if self.vehicle_id.as_ref() == Some(vehicle_id) => {
+                if self.has_claimed(vehicle_id) {
+                    return Err(Refusal::NoVehicle);
+                }
+                Ok(vec![Event::VehicleWithdrawn { vehicle_id: vehicle_id.clone() }])
+            }
+            Status::Hold
+            | Status::AwaitingPayment
+            | Status::Reacquiring
+            | Status::Confirmed
+            | Status::InUse
+            | Status::Completed
+            | Status::HoldFailed
+            | Status::HoldExpired
+            | Status::Cancelled => Ok(vec![]),
+        }
+    }
+
+    /// The vehicle has been given up by its own stream, so nobody can unlock it for this any more.
+    pub(super) fn no_show(
+        &self,
+        vehicle_id: &VehicleId,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
+        match self.status {
+            Status::None => Err(Refusal::NotFound),
+            Status::Confirmed if self.vehicle_id.as_ref() == Some(vehicle_id) => {
+                Ok(vec![Event::NoShow { at: now }])
+            }
+            Status::Hold
+            | Status::AwaitingPayment
+            | Status::Reacquiring
+            | Status::Confirmed
+            | Status::InUse
+            | Status::Completed
+            | Status::HoldFailed
+            | Status::HoldExpired
+            | Status::Cancelled => Ok(vec![]),
+        }
+    }
+
     pub(super) fn start_rental(
         &self,
         vehicle_id: &VehicleId,
@@ -29,6 +115,9 @@ impl State {
             Status::Confirmed => {
                 self.hands_over()?;
                 percent(fuel_start_pct)?;
+                if let Some(mine) = self.vehicle_id.as_ref().filter(|mine| *mine != vehicle_id) {
+                    return Err(Refusal::OtherVehicle { vehicle_id: mine.clone() });
+                }
                 let vehicle_id = vehicle_id.clone();
                 Ok(vec![Event::RentalStarted { vehicle_id, odometer_start_m, fuel_start_pct, at }])
             }
@@ -76,8 +165,7 @@ impl State {
 
     /// The line whose vehicle may be handed over now: not while its claims are being taken again.
     fn hands_over(&self) -> Result<&Line, Refusal> {
-        let line = self.lines.iter().find(|line| line.kind == LineKind::Vehicle);
-        let line = line.ok_or(Refusal::NoVehicle)?;
+        let line = self.vehicle_line().ok_or(Refusal::NoVehicle)?;
         if self.claims_lost { Err(Refusal::Reacquiring) } else { Ok(line) }
     }
 }

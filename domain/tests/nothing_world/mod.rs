@@ -275,7 +275,8 @@ impl World {
                 self.words.extend(self.gateway.answer(&call, now));
                 vec![]
             }
-            Ask::Alarm(_) => vec![],
+            // Nothing here is rented.
+            Ask::Vehicle(_) | Ask::Assign { .. } | Ask::Charge(_) | Ask::Alarm(_) => vec![],
         };
         follow.into_iter().map(|ask| Task { process, ask }).collect()
     }
@@ -330,7 +331,10 @@ impl World {
                     recorded.push(Recorded::Ticket(*id, event));
                 }
             }
-            Command::Item(..) | Command::Notification(..) => {}
+            Command::Item(..)
+            | Command::Notification(..)
+            | Command::Vehicle(..)
+            | Command::Inspection(..) => {}
         }
         for recorded in recorded {
             for process in [Process::Booking, Process::Payment, Process::Tickets] {

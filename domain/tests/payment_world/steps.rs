@@ -30,7 +30,13 @@ impl World {
             Ask::Do(Command::Reservation(_, command)) => format!("{command:?}"),
             Ask::Gateway(call) => about(call).1,
             Ask::Steps(_) => "take everything again".into(),
-            Ask::Do(_) | Ask::Wake { .. } | Ask::Forget(_) | Ask::Alarm(_) => format!("{ask:?}"),
+            Ask::Do(_)
+            | Ask::Wake { .. }
+            | Ask::Forget(_)
+            | Ask::Vehicle(_)
+            | Ask::Assign { .. }
+            | Ask::Charge(_)
+            | Ask::Alarm(_) => format!("{ask:?}"),
         };
         let number = self.asks.number(ask);
         self.labels.entry(number).or_insert_with(|| label.into());
@@ -56,7 +62,12 @@ impl World {
                 Ask::Do(Command::Payment(..) | Command::Reservation(..)) | Ask::Gateway(_) => {
                     (ask, false)
                 }
-                Ask::Do(_) | Ask::Forget(_) | Ask::Alarm(_) => continue,
+                Ask::Do(_)
+                | Ask::Forget(_)
+                | Ask::Vehicle(_)
+                | Ask::Assign { .. }
+                | Ask::Charge(_)
+                | Ask::Alarm(_) => continue,
             };
             if without::is_asked(self.setting.without, &ask) {
                 let number = self.number(ask);
@@ -149,6 +160,9 @@ impl World {
             | Ask::Wake { .. }
             | Ask::Forget(_)
             | Ask::Gateway(_)
+            | Ask::Vehicle(_)
+            | Ask::Assign { .. }
+            | Ask::Charge(_)
             | Ask::Alarm(_) => {
                 let step = self.reserve(state.reservation, command, state.late);
                 next.reservation = step.to;
@@ -209,7 +223,12 @@ impl World {
                 }
             }
             Ask::Gateway(_) => self.call(done, ask, out),
-            Ask::Wake { .. } | Ask::Forget(_) | Ask::Alarm(_) => {}
+            Ask::Wake { .. }
+            | Ask::Forget(_)
+            | Ask::Vehicle(_)
+            | Ask::Assign { .. }
+            | Ask::Charge(_)
+            | Ask::Alarm(_) => {}
         }
     }
 

@@ -12,7 +12,9 @@
 //! While an append is on its way to the disk, the next commands gather; so a hot stream needs no lock
 //! and no retry, and one sync serves many customers. Nobody is answered before the append is durable.
 
+mod both;
 mod context;
+mod judge;
 mod load;
 mod memory;
 mod slot;
@@ -22,7 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_domain::{
-    Timestamp, inventory, item, limit, notification, payment, process, reservation, seatmap, ticket,
+    Timestamp, inspection, inventory, item, limit, notification, payment, process, reservation,
+    seatmap, ticket, vehicle,
 };
 use holdfast_store::{EventStore, Position, StreamId};
 
@@ -35,6 +38,7 @@ use crate::ports::Ids;
 use crate::settings::{Protections, Settings};
 use crate::snapshots::Snapshots;
 
+pub(crate) use both::Part;
 pub(crate) use context::{Context, FIRST_EPOCH};
 pub use load::{AsOf, Loaded};
 pub(crate) use load::{Hot, Unreached, command_of, fold, stream_of};
@@ -81,6 +85,8 @@ pub struct AllSlots {
     pub(crate) items: Slots<item::State>,
     pub(crate) tickets: Slots<ticket::State>,
     pub(crate) notices: Slots<notification::State>,
+    pub(crate) vehicles: Slots<vehicle::State>,
+    pub(crate) inspections: Slots<inspection::State>,
     pub(crate) letters: Slots<letters::State>,
 }
 
@@ -141,6 +147,7 @@ impl Failed {
                 | Rejection::InvalidInput(_)
                 | Rejection::TooManyHolds { .. }
                 | Rejection::VersionConflict { .. }
+                | Rejection::Vehicle { .. }
                 | Rejection::KeyReused
                 | Rejection::InFlight,
             )
@@ -161,6 +168,8 @@ impl Dispatch {
             items: Slots::new(&house),
             tickets: Slots::new(&house),
             notices: Slots::new(&house),
+            vehicles: Slots::new(&house),
+            inspections: Slots::new(&house),
             letters: Slots::new(&house),
         };
         Self { house, slots }
@@ -256,6 +265,10 @@ impl Dispatch {
             C::Notification(id, command) => {
                 self.done::<notification::State>(&id, command, context).await
             }
+            C::Vehicle(id, command) => self.done::<vehicle::State>(&id, command, context).await,
+            C::Inspection(id, command) => {
+                self.done::<inspection::State>(&id, command, context).await
+            }
         }
     }
 
@@ -279,6 +292,8 @@ impl Dispatch {
             items,
             tickets,
             notices,
+            vehicles,
+            inspections,
             letters,
         } = &self.slots;
         reservations.evict_idle();
@@ -289,6 +304,8 @@ impl Dispatch {
         items.evict_idle();
         tickets.evict_idle();
         notices.evict_idle();
+        vehicles.evict_idle();
+        inspections.evict_idle();
         letters.evict_idle();
     }
 }

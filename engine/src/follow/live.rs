@@ -68,6 +68,8 @@ impl LiveHolds {
             | AnyEvent::Item(..)
             | AnyEvent::Ticket(..)
             | AnyEvent::Notification(..)
+            | AnyEvent::Vehicle(..)
+            | AnyEvent::Inspection(..)
             | AnyEvent::DeadLetter(..) => {}
         }
     }
@@ -99,6 +101,9 @@ impl Holds {
             | E::ClaimsLost { .. }
             | E::ClaimsRetaken { .. }
             | E::Finalized { .. }
+            | E::VehicleAssigned { .. }
+            | E::VehicleWithdrawn { .. }
+            | E::NoShow { .. }
             | E::RentalStarted { .. }
             | E::RentalCompleted { .. } => {}
         }

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use holdfast_domain::process::{Ask, Fact, Process, Settings, What};
-use holdfast_domain::{PaymentId, ReservationId, Timestamp, payment, process, reservation};
+use holdfast_domain::{
+    InspectionId, PaymentId, ReservationId, Timestamp, VehicleId, inspection, payment, process,
+    reservation, vehicle,
+};
 use holdfast_schemas::{AnyEvent, StoredEvent, decode_any};
 use holdfast_store::{Direction, ReadError, RecordedEvent, StreamId};
 
@@ -22,12 +25,16 @@ pub(super) struct Folds {
     house: Arc<House>,
     reservations: Kept<reservation::State>,
     payments: Kept<payment::State>,
+    vehicles: Kept<vehicle::State>,
+    inspections: Kept<inspection::State>,
 }
 
 /// An event that is understood, with the state that it needs.
 pub(super) enum Known {
     Reservation(ReservationId, reservation::Event, reservation::State),
     Payment(PaymentId, payment::Event, payment::State),
+    Vehicle(VehicleId, vehicle::Event, vehicle::State),
+    Inspection(InspectionId, inspection::Event, inspection::State),
     Other(AnyEvent),
 }
 
@@ -37,6 +44,8 @@ impl Known {
         let what = match self {
             Self::Reservation(id, event, state) => What::Reservation(id, event, state),
             Self::Payment(id, event, state) => What::Payment(id, event, state),
+            Self::Vehicle(id, event, state) => What::Vehicle(id, event, state),
+            Self::Inspection(id, event, state) => What::Inspection(id, event, state),
             Self::Other(AnyEvent::SeatMap(id, event)) => What::SeatMap(id, event),
             Self::Other(AnyEvent::Inventory(id, event)) => What::Inventory(id, event),
             Self::Other(AnyEvent::Limit(id, event)) => What::Limit(id, event),
@@ -44,7 +53,11 @@ impl Known {
             Self::Other(AnyEvent::Ticket(id, event)) => What::Ticket(id, event),
             Self::Other(AnyEvent::Notification(id, event)) => What::Notification(id, event),
             Self::Other(
-                AnyEvent::Reservation(..) | AnyEvent::Payment(..) | AnyEvent::DeadLetter(..),
+                AnyEvent::Reservation(..)
+                | AnyEvent::Payment(..)
+                | AnyEvent::Vehicle(..)
+                | AnyEvent::Inspection(..)
+                | AnyEvent::DeadLetter(..),
             ) => return Vec::new(),
         };
         process.react(&Fact { at, what }, settings)
@@ -56,14 +69,22 @@ impl Known {
             Self::Payment(id, _, state) => {
                 Some((*id, process::payment::reconcile(id, state).is_empty()))
             }
-            Self::Reservation(..) | Self::Other(_) => None,
+            Self::Reservation(..) | Self::Vehicle(..) | Self::Inspection(..) | Self::Other(_) => {
+                None
+            }
         }
     }
 }
 
 impl Folds {
     pub(super) fn new(house: Arc<House>) -> Self {
-        Self { house, reservations: Kept::default(), payments: Kept::default() }
+        Self {
+            house,
+            reservations: Kept::default(),
+            payments: Kept::default(),
+            vehicles: Kept::default(),
+            inspections: Kept::default(),
+        }
     }
 
     /// Understands an event; the inner error says why it cannot.
@@ -81,10 +102,20 @@ impl Folds {
                 let state = self.payments.after(&self.house, event, &fact).await?;
                 state.map(|state| Known::Payment(id, fact, state))
             }
+            Ok(AnyEvent::Vehicle(id, fact)) => {
+                let state = self.vehicles.after(&self.house, event, &fact).await?;
+                state.map(|state| Known::Vehicle(id, fact, state))
+            }
+            Ok(AnyEvent::Inspection(id, fact)) => {
+                let state = self.inspections.after(&self.house, event, &fact).await?;
+                state.map(|state| Known::Inspection(id, fact, state))
+            }
             Ok(any) => Ok(Known::Other(any)),
             Err(error) => {
                 self.reservations.by_stream.remove(&event.stream);
                 self.payments.by_stream.remove(&event.stream);
+                self.vehicles.by_stream.remove(&event.stream);
+                self.inspections.by_stream.remove(&event.stream);
                 Err(error.to_string())
             }
         })

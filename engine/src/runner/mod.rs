@@ -17,6 +17,7 @@ mod parking;
 mod perform;
 mod progress;
 mod timers;
+mod vehicles;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -214,7 +215,13 @@ impl Worker {
             match ask {
                 Ask::Wake { key, at, then } => self.wake(key, *at, then, Some(lane), event.id),
                 Ask::Forget(key) => self.forget(key),
-                Ask::Do(_) | Ask::Steps(_) | Ask::Gateway(_) | Ask::Alarm(_) => {}
+                Ask::Do(_)
+                | Ask::Steps(_)
+                | Ask::Gateway(_)
+                | Ask::Charge(_)
+                | Ask::Vehicle(_)
+                | Ask::Assign { .. }
+                | Ask::Alarm(_) => {}
             }
         }
         true
@@ -440,15 +447,24 @@ impl Worker {
 fn is_note(ask: &Ask) -> bool {
     match ask {
         Ask::Wake { .. } | Ask::Forget(_) => true,
-        Ask::Do(_) | Ask::Steps(_) | Ask::Gateway(_) | Ask::Alarm(_) => false,
+        Ask::Do(_)
+        | Ask::Steps(_)
+        | Ask::Gateway(_)
+        | Ask::Charge(_)
+        | Ask::Vehicle(_)
+        | Ask::Assign { .. }
+        | Ask::Alarm(_) => false,
     }
 }
 
 /// The events that a process has something to say about.
 fn wanted(process: Process) -> Filter {
     let categories: &[&str] = match process {
-        Process::Booking => &["reservation", "payment", "seatmap", "inventory", "limit"],
+        Process::Booking => &["reservation", "payment", "seatmap", "inventory", "limit", "vehicle"],
         Process::Payment => &["payment"],
+        Process::Rental => &["reservation", "vehicle", "payment"],
+        Process::Unlock => &["vehicle"],
+        Process::Damage => &["inspection", "payment"],
         Process::Tickets | Process::Notices => &["reservation"],
     };
     Filter::Categories(categories.iter().map(|name| (*name).into()).collect())

@@ -12,7 +12,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use holdfast_domain::payment::{self, Status, Via};
 use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall, TimerKey};
-use holdfast_domain::{PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap};
+use holdfast_domain::{
+    PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap, vehicle,
+};
 use uuid::Uuid;
 
 use super::parking::{Trouble, told};
@@ -215,6 +217,11 @@ impl Worker {
                 Ok(())
             }
             Ask::Gateway(call) => self.call(call, id, cause).await,
+            Ask::Vehicle(call) => self.send(call).await,
+            Ask::Assign { reservation_id, epoch } => {
+                self.assign(reservation_id, *epoch, id, cause).await
+            }
+            Ask::Charge(charge) => self.charge(charge, id, cause).await,
             Ask::Alarm(alarm) => {
                 self.alarm(alarm);
                 Ok(())
@@ -376,6 +383,14 @@ impl Worker {
             Alarm::AmountMismatch { .. } => "amount_mismatch",
             Alarm::GatewayRefuses { .. } => "gateway_refuses",
             Alarm::Chargeback { .. } => "chargeback",
+            Alarm::VehicleUnlockedByNobody { .. } => "vehicle_unlocked_by_nobody",
+            Alarm::VehicleLockFailed { .. } => "vehicle_lock_failed",
+            Alarm::NoVehicle { .. } => "no_vehicle",
+            Alarm::VehicleSilent { .. } => "vehicle_silent",
+            Alarm::SpoofedAnswer { .. } => "spoofed_answer",
+            Alarm::UnlockedInVain { .. } => "unlocked_in_vain",
+            Alarm::ChargeFailed { .. } => "charge_failed",
+            Alarm::OdometerAnomaly { .. } => "odometer_anomaly",
         };
         metrics::counter!("holdfast_alarms_total", "kind" => kind).increment(1);
         self.core.alarm(alarm.clone());
@@ -388,10 +403,18 @@ fn only_clears_away(ask: &Ask) -> bool {
         Ask::Do(
             Command::SeatMap(_, seatmap::Command::DropLapsed { .. })
             | Command::Inventory(_, inventory::Command::DropLapsed { .. })
-            | Command::Limit(_, limit::Command::DropLapsed { .. }),
+            | Command::Limit(_, limit::Command::DropLapsed { .. })
+            | Command::Vehicle(_, vehicle::Command::DropLapsed { .. }),
         ) => true,
         Ask::Wake { then, .. } => only_clears_away(then),
-        Ask::Do(_) | Ask::Steps(_) | Ask::Forget(_) | Ask::Gateway(_) | Ask::Alarm(_) => false,
+        Ask::Do(_)
+        | Ask::Steps(_)
+        | Ask::Forget(_)
+        | Ask::Gateway(_)
+        | Ask::Charge(_)
+        | Ask::Vehicle(_)
+        | Ask::Assign { .. }
+        | Ask::Alarm(_) => false,
     }
 }
 

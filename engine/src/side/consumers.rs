@@ -56,7 +56,7 @@ pub(crate) struct KeyRow {
 }
 
 /// The tables that are made again from the log.
-const DERIVED: [&str; 4] = ["checkpoints", "timers", "open_payments", "keys"];
+const DERIVED: [&str; 5] = ["checkpoints", "timers", "open_payments", "keys", "fleet"];
 
 impl Side {
     /// How far a follower has come.
@@ -308,7 +308,7 @@ fn many(rows: usize, start: &str, row: &str, end: &str) -> String {
     sql
 }
 
-async fn set_checkpoint(
+pub(super) async fn set_checkpoint(
     transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
     consumer: &str,
     position: Position,

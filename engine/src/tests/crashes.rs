@@ -239,6 +239,7 @@ async fn a_log_that_was_rolled_back_is_not_served() {
         clock: Arc::new(world.sim.clone()),
         ids: Arc::new(crate::SeededIds::new(5)),
         gateways: vec![world.bank.clone()],
+        vehicles: Arc::new(crate::ports::NoLink),
         side: world.side.clone(),
         snapshots: Snapshots::none(),
         settings: settings(),

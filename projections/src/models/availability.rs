@@ -1,10 +1,14 @@
 //! Availability: how many of each pool there are, are held, are committed, are left.
 //!
 //! A pool has one row of counts and one row for each claim. A claim without a period counts always; a
-//! pool that has claims with periods is answered from its claims, at the instant at which most of them
-//! overlap.
+//! pool that has claims with periods (vehicle classes) is answered from its claims, at the instant at
+//! which most of them overlap.
+//!
+//! What is available changes once in the life of a claim: it is held (S0-10), paying for it only moves it
+//! from *held* to *committed* (S0-22), and it comes back with its release (S0-27, S0-33, S0-40).
 
 mod apply;
+mod over_time;
 
 use holdfast_domain::{Epoch, Period, ReservationId, Sku, Timestamp};
 use holdfast_store::Position;
@@ -14,6 +18,8 @@ use crate::tables::{Column, Row, Stored, Table, TableError, Value};
 use crate::{QueryError, ReadModels};
 
 pub(crate) use apply::Availability;
+pub use over_time::FreeSpan;
+use over_time::{Level, OverTime};
 
 /// Why there is something, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,7 +106,7 @@ impl PoolRow {
         Self { sku, total: 0, held: 0, committed: 0, sold: 0, closed: false, periods: 0, position }
     }
 
-    fn answer(&self, held: i64, committed: i64, as_of: Position) -> AvailabilityRow {
+    fn answer(&self, Level { held, committed }: Level, as_of: Position) -> AvailabilityRow {
         let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
         let available = self.total - held - committed;
         AvailabilityRow {
@@ -274,11 +280,37 @@ impl ReadModels {
         self.available(sku, Some(period)).await
     }
 
+    /// What a new claim could get from a moment on, for ever: the spans follow each other without a gap.
+    /// Of a pool that is closed it could get nothing. None when there is no such pool.
+    pub async fn free_spans(
+        &self,
+        sku: &Sku,
+        from: Timestamp,
+    ) -> Result<Option<Vec<FreeSpan>>, QueryError> {
+        let Some((pool, _)) = self.pool(sku).await? else { return Ok(None) };
+        if pool.closed {
+            return Ok(Some(vec![FreeSpan { from, until: None, available: 0 }]));
+        }
+        let claims = self.claims(sku, None).await?;
+        Ok(Some(OverTime::of(&claims).spans(pool.total, from)))
+    }
+
     async fn available(
         &self,
         sku: &Sku,
         period: Option<&Period>,
     ) -> Result<Option<AvailabilityRow>, QueryError> {
+        let Some((pool, as_of)) = self.pool(sku).await? else { return Ok(None) };
+        if pool.periods == 0 {
+            let level = Level { held: pool.held, committed: pool.committed };
+            return Ok(Some(pool.answer(level, as_of)));
+        }
+        let claims = self.claims(sku, period).await?;
+        Ok(Some(pool.answer(OverTime::of(&claims).peak(period), as_of)))
+    }
+
+    /// A pool, and the place in the log up to which it was counted.
+    async fn pool(&self, sku: &Sku) -> Result<Option<(PoolRow, Position)>, QueryError> {
         let sql = format!(
             "SELECT {}, (SELECT position FROM checkpoints WHERE name = 'availability') \
              FROM availability WHERE sku = ?",
@@ -289,37 +321,21 @@ impl ReadModels {
         let pool = PoolRow::read(&mut row)?;
         let _available: i64 = row.int()?;
         let _low = row.flag()?;
-        let as_of = row.position()?;
-        if pool.periods == 0 {
-            return Ok(Some(pool.answer(pool.held, pool.committed, as_of)));
-        }
-        let sql = format!("{} WHERE sku = ?", CLAIMS.select());
-        let claims: Vec<ClaimRow> = self.many(&sql, vec![sku.as_str().into()]).await?;
-        let (held, committed) = peak(&claims, period);
-        Ok(Some(pool.answer(held, committed, as_of)))
+        Ok(Some((pool, row.position()?)))
     }
-}
 
-/// How many are held and committed at the instant (of `period`, if given) at which most are. Overlaps
-/// only grow where a claim begins, so those instants are enough.
-fn peak(claims: &[ClaimRow], period: Option<&Period>) -> (i64, i64) {
-    let begins = claims.iter().filter_map(|claim| claim.period).map(|period| period.from);
-    let instants = begins
-        .map(|from| period.map_or(from, |period| from.max(period.from)))
-        .filter(|instant| period.is_none_or(|period| period.contains(*instant)))
-        .chain(period.map(|period| period.from))
-        .map(Some)
-        .chain([None]);
-    let at = |instant: Option<Timestamp>| {
-        let counts = |claim: &&ClaimRow| match (claim.period, instant) {
-            (None, _) => true,
-            (Some(period), Some(instant)) => period.contains(instant),
-            (Some(_), None) => false,
-        };
-        claims.iter().filter(counts).fold((0, 0), |(held, committed), claim| match claim.state {
-            ClaimState::Held => (held + i64::from(claim.qty), committed),
-            ClaimState::Committed => (held, committed + i64::from(claim.qty)),
-        })
-    };
-    instants.map(at).max_by_key(|(held, committed)| held + committed).unwrap_or((0, 0))
+    /// The claims of a pool, all of them or those that count in a period.
+    async fn claims(
+        &self,
+        sku: &Sku,
+        period: Option<&Period>,
+    ) -> Result<Vec<ClaimRow>, QueryError> {
+        let mut sql = format!("{} WHERE sku = ?", CLAIMS.select());
+        let mut values: Vec<Value> = vec![sku.as_str().into()];
+        if let Some(period) = period {
+            sql.push_str(" AND (period_from IS NULL OR (period_from < ? AND period_until > ?))");
+            values.extend([period.until.into(), period.from.into()]);
+        }
+        self.many(&sql, values).await
+    }
 }

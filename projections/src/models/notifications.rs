@@ -40,6 +40,10 @@ impl NotificationRow {
             About::Cancelled => "Your booking was cancelled",
             About::LatePaymentAccepted => "Your late payment was accepted",
             About::LatePaymentRejected => "Your payment came too late",
+            About::LateUnlock => "Your vehicle is unlocked",
+            About::NoShow => "Your rental is over",
+            About::DamageAssessed => "A damage was reported",
+            About::DamageCharged => "A damage was charged",
         }
     }
 
@@ -49,6 +53,7 @@ impl NotificationRow {
         let amount = self.amount.map(|amount| amount.to_string());
         let paid = amount.as_deref().unwrap_or("the amount due");
         let back = amount.as_deref().unwrap_or("what you paid");
+        let estimate = amount.as_deref().unwrap_or("not estimated yet");
         match self.about {
             About::Confirmed => format!("Booking {booking} is paid ({paid}) and yours."),
             About::PaymentFailed => {
@@ -70,6 +75,21 @@ impl NotificationRow {
             About::LatePaymentRejected => format!(
                 "Your payment for booking {booking} came after the deadline, and not everything \
                  was free any more. {back} goes back to you."
+            ),
+            About::LateUnlock => format!(
+                "The vehicle of booking {booking} answered late: it is unlocked now, and your \
+                 rental has started."
+            ),
+            About::NoShow => format!(
+                "The time of booking {booking} has passed and its vehicle was not used. The \
+                 booking is over; {paid} is due for it."
+            ),
+            About::DamageAssessed => format!(
+                "After your rental {booking} a damage was reported ({estimate}). You will hear \
+                 before long what becomes of it."
+            ),
+            About::DamageCharged => format!(
+                "For the damage that was reported after your rental {booking}, {paid} was charged."
             ),
         }
     }

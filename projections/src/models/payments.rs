@@ -1,7 +1,7 @@
 //! Payments: what each charge came to. A row is the payment's own state, folded from its events.
 
 use holdfast_domain::payment::{Action, Event, Flow, Kind, State, Status};
-use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId};
+use holdfast_domain::{InspectionId, Money, PaymentId, ReservationId, Timestamp, UserId};
 use holdfast_store::Position;
 
 use crate::projecting::Seen;
@@ -28,8 +28,10 @@ pub struct PaymentRow {
     pub reservation_id: ReservationId,
     /// Whose; absent only when the reservation's own first event could not be read.
     pub user_id: Option<UserId>,
-    /// For what.
+    /// For what: the reservation itself, a damage, or an extra such as fuel.
     pub kind: Kind,
+    /// The inspection that found the damage, for a damage's charge.
+    pub inspection_id: Option<InspectionId>,
     /// Where its latest attempt stands, as customers see it: never `CAPTURE_REQUESTED`.
     pub status: Status,
     /// The version that customers see.
@@ -68,12 +70,13 @@ pub struct PaymentRow {
 
 pub(crate) const PAYMENTS: Table = Table {
     name: "payments",
-    about: "Payments: where the latest attempt stands, and the sums over all attempts.",
+    about: "Payments of reservations, damages (DAMAGE_CHARGE) and extras (EXTRA): where the latest attempt stands, and the sums over all attempts.",
     columns: &[
         Column::text("id"),
         Column::text("reservation_id"),
         Column::text("user_id").or_null(),
         Column::text("kind"),
+        Column::text("inspection_id").or_null(),
         Column::text("status"),
         Column::int("version"),
         Column::text("currency"),
@@ -102,6 +105,7 @@ pub(crate) const PAYMENTS: Table = Table {
             early: false,
         },
         Index { name: "payments_by_status", columns: &["status"], early: false },
+        Index { name: "payments_by_inspection", columns: &["inspection_id"], early: false },
     ],
 };
 
@@ -124,6 +128,7 @@ impl Stored for PaymentRow {
             Value::show(self.reservation_id),
             Value::show_or_null(self.user_id.as_ref()),
             Value::word(&self.kind),
+            Value::show_or_null(self.inspection_id),
             Value::word(&self.status),
             self.version.into(),
             self.amount.currency.code().into(),
@@ -148,13 +153,15 @@ impl Stored for PaymentRow {
 
     fn read(row: &mut Row) -> Result<Self, TableError> {
         let (id, reservation_id, user_id) = (row.parse()?, row.parse()?, row.opt_parse()?);
-        let (kind, status, version) = (row.word()?, row.word()?, row.int()?);
+        let (kind, inspection_id) = (row.word()?, row.opt_parse()?);
+        let (status, version) = (row.word()?, row.int()?);
         let currency = row.currency()?;
         Ok(Self {
             id,
             reservation_id,
             user_id,
             kind,
+            inspection_id,
             status,
             version,
             amount: Money::new(row.int()?, currency),
@@ -216,6 +223,7 @@ impl Payments {
             reservation_id,
             user_id,
             kind: state.kind,
+            inspection_id: state.inspection_id,
             status: shown(last.status),
             version: state.version,
             amount: last.amount,

@@ -1,4 +1,5 @@
-//! Reservations: a row is the reservation's own state, folded from its events by the domain itself.
+//! Reservations: a row is the reservation's own state, folded from its events by the domain itself. What
+//! the state need not remember for its decisions, how a rental went, is taken from the events.
 
 use holdfast_domain::reservation::{Channel, Event, Line, State, Status};
 use holdfast_domain::{Money, PaymentId, ReservationId, Timestamp, UserId, VehicleId};
@@ -9,6 +10,36 @@ use crate::tables::{
     Column, Edition, Index, Kept, Row, Stored, Table, TableError, Tx, Value, word,
 };
 use crate::{Page, PageRequest, QueryError, ReadModels};
+
+/// How the rental of a vehicle line goes or went. The vehicle is [`ReservationRow::vehicle_id`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RentalRow {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Where the odometer stood then, in metres.
+    pub odometer_start_m: u64,
+    /// How full the tank or battery was then, in percent.
+    pub fuel_start_pct: u8,
+    /// How it ended, if it has.
+    pub returned: Option<ReturnRow>,
+}
+
+/// How a rental ended (S0-31).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnRow {
+    /// When.
+    pub at: Timestamp,
+    /// Where the odometer stood then, in metres.
+    pub odometer_end_m: u64,
+    /// How full the tank or battery was then, in percent.
+    pub fuel_end_pct: u8,
+    /// How far it went, in metres.
+    pub distance_m: u64,
+    /// How long it took, in seconds.
+    pub duration_s: u64,
+    /// Where it was left, if anybody said.
+    pub location: Option<String>,
+}
 
 /// A reservation.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +52,7 @@ pub struct ReservationRow {
     pub status: Status,
     /// Where the saga stands, in the words of S2.
     pub saga_state: String,
-    /// The version that customers see (R6).
+    /// The version that customers see: 1 at the hold, 2 when confirmed, 3 when a rental is over (R6).
     pub version: u32,
     /// When it was held.
     pub created_at: Timestamp,
@@ -39,8 +70,10 @@ pub struct ReservationRow {
     pub paid_by: Option<PaymentId>,
     /// Whether every claim is committed.
     pub finalized: bool,
-    /// The vehicle of a rental.
+    /// The vehicle of a vehicle line, once it has one.
     pub vehicle_id: Option<VehicleId>,
+    /// How its rental goes or went, once it has begun.
+    pub rental: Option<RentalRow>,
     /// Through which door it came.
     pub channel: Channel,
     /// The version of its stream after the event that changed it last.
@@ -53,7 +86,7 @@ pub struct ReservationRow {
 
 pub(crate) const RESERVATIONS: Table = Table {
     name: "reservations",
-    about: "Reservations as their customers see them. One row a reservation; lines as JSON.",
+    about: "Reservations as their customers see them, with how a rental went (metres, percent, seconds). One row a reservation; lines as JSON.",
     columns: &[
         Column::text("id"),
         Column::text("user_id"),
@@ -70,6 +103,15 @@ pub(crate) const RESERVATIONS: Table = Table {
         Column::text("paid_by").or_null(),
         Column::flag("finalized"),
         Column::text("vehicle_id").or_null(),
+        Column::time("rental_started_at").or_null(),
+        Column::int("odometer_start_m").or_null(),
+        Column::int("fuel_start_pct").or_null(),
+        Column::time("rental_completed_at").or_null(),
+        Column::int("odometer_end_m").or_null(),
+        Column::int("fuel_end_pct").or_null(),
+        Column::int("distance_m").or_null(),
+        Column::int("duration_s").or_null(),
+        Column::text("return_location").or_null(),
         Column::text("channel"),
         Column::int("stream_version"),
         Column::int("created_position"),
@@ -88,6 +130,11 @@ pub(crate) const RESERVATIONS: Table = Table {
             early: false,
         },
         Index { name: "reservations_by_position", columns: &["created_position"], early: false },
+        Index {
+            name: "reservations_by_vehicle",
+            columns: &["vehicle_id", "created_position"],
+            early: false,
+        },
     ],
 };
 
@@ -104,6 +151,8 @@ impl Stored for ReservationRow {
     }
 
     fn values(&self) -> Vec<Value> {
+        let rental = self.rental.as_ref();
+        let back = rental.and_then(|rental| rental.returned.as_ref());
         vec![
             Value::show(self.id),
             self.user_id.as_str().into(),
@@ -120,6 +169,15 @@ impl Stored for ReservationRow {
             Value::show_or_null(self.paid_by),
             self.finalized.into(),
             Value::show_or_null(self.vehicle_id.as_ref()),
+            rental.map(|it| it.started_at).into(),
+            rental.map(|it| it.odometer_start_m).into(),
+            rental.map(|it| it.fuel_start_pct).into(),
+            back.map(|it| it.at).into(),
+            back.map(|it| it.odometer_end_m).into(),
+            back.map(|it| it.fuel_end_pct).into(),
+            back.map(|it| it.distance_m).into(),
+            back.map(|it| it.duration_s).into(),
+            back.and_then(|it| it.location.clone()).into(),
             Value::word(&self.channel),
             self.stream_version.into(),
             self.created_position.into(),
@@ -143,11 +201,38 @@ impl Stored for ReservationRow {
             paid_by: row.opt_parse()?,
             finalized: row.flag()?,
             vehicle_id: row.opt_parse()?,
+            rental: RentalRow::read(row)?,
             channel: row.word()?,
             stream_version: row.int()?,
             created_position: row.position()?,
             position: row.position()?,
         })
+    }
+}
+
+impl RentalRow {
+    fn read(row: &mut Row) -> Result<Option<Self>, TableError> {
+        let begun = (row.opt_time()?, row.opt_int()?, row.opt_int()?);
+        let ended = (row.opt_time()?, row.opt_int()?, row.opt_int()?, row.opt_int()?);
+        let (duration_s, location) = (row.opt_int()?, row.opt_text()?);
+        let (Some(started_at), Some(odometer_start_m), Some(fuel_start_pct)) = begun else {
+            return Ok(None);
+        };
+        let returned = match (ended, duration_s) {
+            (
+                (Some(at), Some(odometer_end_m), Some(fuel_end_pct), Some(distance_m)),
+                Some(duration_s),
+            ) => Some(ReturnRow {
+                at,
+                odometer_end_m,
+                fuel_end_pct,
+                distance_m,
+                duration_s,
+                location,
+            }),
+            _ => None,
+        };
+        Ok(Some(Self { started_at, odometer_start_m, fuel_start_pct, returned }))
     }
 }
 
@@ -186,6 +271,7 @@ impl Reservations {
                 paid_by: None,
                 finalized: false,
                 vehicle_id: None,
+                rental: None,
                 channel: *channel,
                 stream_version: 0,
                 created_position: seen.position,
@@ -204,11 +290,51 @@ impl Reservations {
         row.payment_ids = payment_ids(state);
         row.paid_by = state.paid_by.map(|attempt| attempt.payment_id);
         row.finalized = state.finalized;
-        row.vehicle_id.clone_from(&state.vehicle_id);
+        row.vehicle_id = state.vehicle_id.clone().or_else(|| held_vehicle(state));
+        row.tell_rental(event);
         row.stream_version = seen.stream_version;
         row.position = seen.position;
         Ok(())
     }
+}
+
+impl ReservationRow {
+    fn tell_rental(&mut self, event: &Event) {
+        if let Event::RentalStarted { odometer_start_m, fuel_start_pct, at, .. } = event {
+            self.rental = Some(RentalRow {
+                started_at: *at,
+                odometer_start_m: *odometer_start_m,
+                fuel_start_pct: *fuel_start_pct,
+                returned: None,
+            });
+        }
+        let Event::RentalCompleted {
+            odometer_end_m,
+            fuel_end_pct,
+            distance_m,
+            duration_s,
+            location,
+            at,
+        } = event
+        else {
+            return;
+        };
+        // It is over only after it began.
+        let Some(rental) = &mut self.rental else { return };
+        rental.returned = Some(ReturnRow {
+            at: *at,
+            odometer_end_m: *odometer_end_m,
+            fuel_end_pct: *fuel_end_pct,
+            distance_m: *distance_m,
+            duration_s: *duration_s,
+            location: location.clone(),
+        });
+    }
+}
+
+/// The vehicle that the hold itself has claimed (S1-01).
+fn held_vehicle(state: &State) -> Option<VehicleId> {
+    state.lines.iter().find_map(|line| line.vehicle_id.clone())
 }
 
 /// The charges of a reservation, each once, in the order in which they were asked for.

@@ -22,7 +22,7 @@ pub enum MovementKind {
     Released,
     /// Consumed by a paid reservation.
     Sold,
-    /// What was sold came back.
+    /// What was sold came back; a rented vehicle too.
     Returned,
     /// A paid claim ended, since its reservation was cancelled or its money went back.
     Cancelled,
@@ -123,8 +123,8 @@ pub(crate) fn movement(event: &Event) -> Option<(MovementKind, i64, Option<Reser
                 | ReleaseReason::User
                 | ReleaseReason::LateRejected
                 | ReleaseReason::Oversold
-                | ReleaseReason::Completed
                 | ReleaseReason::Refused => MovementKind::Released,
+                ReleaseReason::Completed => MovementKind::Returned,
             };
             Some((kind, i64::from(*qty), Some(*reservation_id)))
         }

@@ -70,6 +70,10 @@ impl Row {
         self.next()
     }
 
+    pub(crate) fn opt_real(&mut self) -> Result<Option<f64>, TableError> {
+        self.next()
+    }
+
     pub(crate) fn flag(&mut self) -> Result<bool, TableError> {
         self.next::<i64>().map(|number| number != 0)
     }
@@ -109,6 +113,12 @@ impl Row {
     pub(crate) fn word<T: DeserializeOwned>(&mut self) -> Result<T, TableError> {
         let text: String = self.next()?;
         serde_json::from_value(serde_json::Value::String(text)).map_err(|error| self.bad(error))
+    }
+
+    pub(crate) fn opt_word<T: DeserializeOwned>(&mut self) -> Result<Option<T>, TableError> {
+        let Some(text) = self.next::<Option<String>>()? else { return Ok(None) };
+        let word = serde_json::from_value(serde_json::Value::String(text));
+        word.map(Some).map_err(|error| self.bad(error))
     }
 
     pub(crate) fn opt_flag(&mut self) -> Result<Option<bool>, TableError> {

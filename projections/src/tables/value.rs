@@ -68,6 +68,11 @@ impl From<i64> for Value {
         Self::Int(number)
     }
 }
+impl From<u8> for Value {
+    fn from(number: u8) -> Self {
+        Self::Int(number.into())
+    }
+}
 impl From<u16> for Value {
     fn from(number: u16) -> Self {
         Self::Int(number.into())

@@ -16,14 +16,17 @@ use holdfast_domain::reservation::{
 };
 use holdfast_domain::seatmap::{Category, Owner, Pick, Plan, ReleaseReason, Seats, Section};
 use holdfast_domain::{
-    AttemptId, By, Currency, Decider, LimitId, LockId, Money, NotificationId, PaymentId, Period,
-    RefundId, ReservationId, SeatId, SeatMapId, Sku, TicketId, Timestamp, UserId, derive,
-    inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    AttemptId, By, Currency, Decider, InspectionId, LimitId, LockId, Money, NotificationId,
+    PaymentId, Period, RefundId, ReservationId, SeatId, SeatMapId, Sku, TicketId, Timestamp,
+    UserId, VehicleId, derive, inspection, inventory, item, limit, notification, payment,
+    reservation, seatmap, ticket, vehicle,
 };
 use holdfast_schemas::{Actor, DeadLetterEvent, Metadata, StoredEvent};
 use holdfast_store::memory::Memory;
 use holdfast_store::{EventStore, Expected, NewEvent, StreamAppend, StreamId};
 use uuid::Uuid;
+
+mod vehicles;
 
 /// Where the world's clock begins.
 pub const START: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -43,10 +46,14 @@ pub struct World {
     pub items: Kind<item::State>,
     pub tickets: Kind<ticket::State>,
     pub notifications: Kind<notification::State>,
+    pub vehicles: Kind<vehicle::State>,
+    pub inspections: Kind<inspection::State>,
     /// Every dead letter that was parked.
     pub dead_letters: Vec<Uuid>,
     events: u64,
     locks: u64,
+    /// Every command that a vehicle was given, so that answers may come late.
+    commands: Vec<Uuid>,
 }
 
 /// Numbers that follow from one.
@@ -99,6 +106,10 @@ pub fn euros(minor: i64) -> Money {
     Money::new(minor, Currency::new("EUR").unwrap())
 }
 
+pub fn van(number: u64) -> VehicleId {
+    VehicleId::new(format!("van-{number}")).unwrap()
+}
+
 pub const SKUS: [&str; 3] = ["scarf", "gala", "van"];
 
 /// A hall of `rows` rows of six in the stalls and one row of six on the balcony.
@@ -133,9 +144,12 @@ impl World {
             items: Kind::new(),
             tickets: Kind::new(),
             notifications: Kind::new(),
+            vehicles: Kind::new(),
+            inspections: Kind::new(),
             dead_letters: Vec::new(),
             events: 0,
             locks: 0,
+            commands: Vec::new(),
         }
     }
 
@@ -175,17 +189,20 @@ impl World {
         }
         self.seat_map(hall(), seatmap::Command::Publish { plan: plan(2) }).await;
         self.item(sku("gala"), item::Command::AttachSeatMap { seat_map_id: hall() }).await;
+        self.open_fleet().await;
     }
 
     async fn step(&mut self, dice: &mut Dice) {
         self.now = self.now.plus(Duration::from_millis(dice.below(120_000)));
-        match dice.below(20) {
+        match dice.below(26) {
             0..=4 => self.step_seats(dice).await,
             5..=8 => self.step_pool(dice).await,
             9..=12 => self.step_reservation(dice).await,
             13..=16 => self.step_payment(dice).await,
             17 => self.step_limit(dice).await,
             18 => self.step_ticket(dice).await,
+            19..=23 => self.step_vehicle(dice).await,
+            24 => self.step_inspection(dice).await,
             _ => self.step_other(dice).await,
         }
     }
@@ -308,7 +325,7 @@ impl World {
         let attempt = 1 + dice.below(2) as u16;
         let epoch = 1 + dice.below(2) as u32;
         use reservation::Command as C;
-        let command = match dice.below(16) {
+        let command = match dice.below(19) {
             0..=3 => {
                 let hold_expires_at = self.until(dice);
                 let quantity = 1 + number as u32 % 2;
@@ -333,11 +350,23 @@ impl World {
                     unit_price: euros(9_000),
                     ..line.clone()
                 };
-                let lines = if number.is_multiple_of(3) { vec![line, seat] } else { vec![line] };
+                let van = Line {
+                    kind: LineKind::Vehicle,
+                    sku: Some(sku("van")),
+                    quantity: 1,
+                    vehicle_id: dice.chance(2).then(|| van(1)),
+                    ..line.clone()
+                };
+                let lines = match number % 3 {
+                    0 => vec![line, seat],
+                    1 => vec![van],
+                    _ => vec![line],
+                };
                 let policies = Policies {
                     on_decline: *dice.one(&[OnDecline::Release, OnDecline::KeepHold]),
                     late_payment: *dice.one(&[LatePayment::TryReacquire, LatePayment::Refund]),
                     capture: Capture::OnConfirm,
+                    remote_unlock: !dice.chance(3),
                 };
                 C::PlaceHold {
                     user_id: user(number % 4),
@@ -365,6 +394,19 @@ impl World {
             }
             13 => C::RecordClaimLost { epoch },
             14 => C::RecordFinalized { epoch, vehicle_id: None },
+            15 | 16 => C::StartRental {
+                vehicle_id: van(1 + dice.below(2)),
+                odometer_start_m: dice.below(1_000_000),
+                fuel_start_pct: dice.below(101) as u8,
+                at: self.now,
+            },
+            17 => C::Complete {
+                by,
+                odometer_end_m: 1_000_000 + dice.below(1_000_000),
+                fuel_end_pct: dice.below(101) as u8,
+                location: dice.chance(2).then(|| "the yard".into()),
+                without_unlock: None,
+            },
             _ => C::ExtendHold { by: By::System, new_expires_at: self.until(dice) },
         };
         self.reservation(id, command).await;
@@ -567,3 +609,5 @@ ask!(limit, limits, limit::State, LimitId);
 ask!(item, items, item::State, Sku);
 ask!(ticket, tickets, ticket::State, TicketId);
 ask!(notification, notifications, notification::State, NotificationId);
+ask!(vehicle, vehicles, vehicle::State, VehicleId);
+ask!(inspection, inspections, inspection::State, InspectionId);

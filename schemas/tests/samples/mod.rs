@@ -10,9 +10,9 @@ use holdfast_domain::reservation::{
 };
 use holdfast_domain::seatmap::{Category, Owner, Plan, Section};
 use holdfast_domain::{
-    AttemptId, Currency, LockId, Money, Period, RefundId, ReservationId, SeatId, SeatMapId, Sku,
-    Timestamp, UserId, VehicleId, derive, inventory, item, limit, notification, payment,
-    reservation, seatmap, ticket,
+    AttemptId, Currency, InspectionId, LockId, Money, Period, RefundId, ReservationId, SeatId,
+    SeatMapId, Sku, Timestamp, UserId, VehicleId, derive, inspection, inventory, item, limit,
+    notification, payment, reservation, seatmap, ticket, vehicle,
 };
 use holdfast_schemas::{Actor, DeadLetterEvent, Metadata, StoredEvent};
 
@@ -70,6 +70,8 @@ pub fn samples() -> Vec<Sample> {
     all.extend(seat_maps());
     all.extend(pools());
     all.extend(others());
+    all.extend(vehicles());
+    all.extend(inspections());
     all
 }
 
@@ -126,6 +128,7 @@ fn reservations() -> Vec<Sample> {
                 on_decline: OnDecline::Release,
                 late_payment: LatePayment::TryReacquire,
                 capture: Capture::OnConfirm,
+                remote_unlock: true,
             },
         },
         E::HoldExtended {
@@ -156,6 +159,9 @@ fn reservations() -> Vec<Sample> {
             reason: CancelReason::User,
             refund: Some(euros(18_900)),
         },
+        E::VehicleAssigned { vehicle_id: vehicle_id.clone() },
+        E::VehicleWithdrawn { vehicle_id: vehicle_id.clone() },
+        E::NoShow { at: later(180) },
         E::RentalStarted {
             vehicle_id,
             odometer_start_m: 12_345_678,
@@ -193,6 +199,7 @@ fn payments() -> Vec<Sample> {
             gateway_idempotency_key: gateway_idempotency_key(),
             flow: Flow::Direct,
             tenant: "main".into(),
+            again_of: None,
         },
         E::SessionCreated {
             attempt,
@@ -344,6 +351,145 @@ fn pools() -> Vec<Sample> {
         E::OversubscriptionDetected { by: 1 },
     ];
     events.into_iter().map(|event| sample("inventory-gala".into(), event)).collect()
+}
+
+fn vehicles() -> Vec<Sample> {
+    use vehicle::{Event as E, FailCode, IgnoredWhy, LockReason, ReleaseReason};
+    let reservation_id = reservation_id();
+    let of = Some(reservation_id);
+    let user_id = UserId::new("ada").unwrap();
+    let attempt_id = Some(AttemptId(derive(&["sample", "attempt"])));
+    let command_id = derive(&["sample", "vehicle-command"]);
+    let deadline = AT.plus(std::time::Duration::from_secs(20));
+    let (epoch, seq, at, attempt) = (1, 7, AT, 1);
+    let (odometer_m, fuel_pct) = (12_345_678, 82);
+    let events = [
+        E::Registered {
+            vin_ref: "WVWZZZ1JZXW000001".into(),
+            type_pool: Sku::new("van").unwrap(),
+            odometer_m,
+            fuel_pct: Some(fuel_pct),
+        },
+        E::Reserved {
+            reservation_id,
+            user_id: user_id.clone(),
+            epoch,
+            expires_at: Some(later(16)),
+            attempt: attempt_id,
+            period: Some(Period { from: later(60), until: later(600) }),
+            confirmed: false,
+        },
+        E::ReservationExtended {
+            reservation_id,
+            expires_at: later(26),
+            epoch,
+            attempt: attempt_id,
+        },
+        E::ReservationConfirmed { reservation_id, epoch },
+        E::AttemptWithdrawn { reservation_id, attempt: AttemptId(derive(&["sample", "attempt"])) },
+        E::ReservationReleased {
+            reservation_id,
+            reason: ReleaseReason::Completed,
+            epoch: Some(epoch),
+            freed: true,
+        },
+        E::UnlockRequested {
+            command_id,
+            reservation_id,
+            user_id: Some(user_id),
+            seq,
+            at,
+            deadline,
+            attempt,
+        },
+        E::Unlocked {
+            command_id,
+            reservation_id,
+            odometer_m,
+            fuel_pct,
+            device_time: AT,
+            latency_ms: 412,
+            late: false,
+            accepted: true,
+        },
+        E::UnlockFailed { command_id, reservation_id, code: FailCode::Timeout },
+        E::LockRequested {
+            command_id,
+            reservation_id: of,
+            seq,
+            at,
+            deadline,
+            attempt,
+            reason: LockReason::Return,
+        },
+        E::Locked { command_id, reservation_id: of, device_time: AT, latency_ms: 380, late: false },
+        E::LockFailed { command_id, reservation_id: of, code: FailCode::Jammed },
+        E::AnswerIgnored {
+            command_id: Some(command_id),
+            status: "UNLOCKED".into(),
+            why: IgnoredWhy::BadMac,
+            at,
+        },
+        E::LateUnlockCompensated { command_id },
+        E::ConnectionLost { last_seen: AT },
+        E::ConnectionRestored { boot: 3 },
+        E::TripStarted { reservation_id, odometer_m, fuel_pct },
+        E::TripEnded { reservation_id, odometer_m: 12_399_000, fuel_pct: 64, distance_m: 53_322 },
+        E::TelemetrySampled {
+            boot: 3,
+            seq: 41,
+            odometer_m: Some(odometer_m),
+            fuel_pct: Some(fuel_pct),
+            is_locked: Some(true),
+            latitude_udeg: Some(52_520_008),
+            longitude_udeg: Some(13_404_954),
+            speed_kmh: Some(0),
+            device_time: AT,
+            at,
+        },
+        E::OdometerAnomaly { known_m: odometer_m, told_m: 11_000_000, at },
+        E::OutOfService { reason: "inspection is due".into() },
+        E::ReturnedToService,
+    ];
+    events.into_iter().map(|event| sample("vehicle-van-7".into(), event)).collect()
+}
+
+fn inspections() -> Vec<Sample> {
+    use inspection::Event as E;
+    let reservation_id = reservation_id();
+    let id = InspectionId(derive(&["sample", "inspection"]));
+    let user_id = UserId::new("ada").unwrap();
+    let payment_id = reservation_id.damage_payment_id(&id);
+    let by = Some(UserId::new("olga").unwrap());
+    let ada = Some(user_id.clone());
+    let reason = |text: &str| Some(text.to_owned());
+    let events = [
+        E::Submitted {
+            reservation_id,
+            user_id: user_id.clone(),
+            description: "a scratch on the left door".into(),
+            photos: vec![inspection::Photo {
+                sha256: "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9".into(),
+                media_type: "image/jpeg".into(),
+                url: "https://photos.example/5feceb66".into(),
+            }],
+            odometer_m: Some(12_399_000),
+        },
+        E::DamageAssessed {
+            claim_id: derive(&["sample", "claim"]),
+            reservation_id,
+            user_id,
+            amount_estimate: Some(euros(25_000)),
+            auto_charge: false,
+        },
+        E::ClaimApproved { amount: euros(21_000), by: by.clone() },
+        E::ClaimRejected { by: by.clone(), reason: reason("it was there before") },
+        E::ClaimDisputed { by: ada, reason: reason("it was there before") },
+        E::ClaimWaived { by, reason: reason("a good customer") },
+        E::ClaimCharged { payment_id, amount: euros(21_000) },
+        E::ChargeFailed { payment_id, attempt: Some(1), code: "card_declined".into() },
+    ];
+    events.into_iter().map(|event| sample(format!("inspection-{id}"), event)).collect()
 }
 
 fn others() -> Vec<Sample> {

@@ -194,7 +194,14 @@ impl Book {
     ) -> Answer {
         match call {
             GatewayCall::Create {
-                payment_id, attempt, key, amount, flow, reservation_id, ..
+                payment_id,
+                attempt,
+                key,
+                amount,
+                flow,
+                reservation_id,
+                again_of,
+                gateway: _,
             } => {
                 let wish = Wish {
                     payment_id: *payment_id,
@@ -203,6 +210,7 @@ impl Book {
                     amount: *amount,
                     flow: *flow,
                     reservation_id: *reservation_id,
+                    again_of: again_of.as_deref(),
                 };
                 self.create(&wish, method, public_url, now)
             }
@@ -268,11 +276,18 @@ impl Book {
             let other = matches!((first, method), (Some(first), Some(now)) if first != now);
             return if other { Answer::KeyReused } else { answer };
         }
+        let again = wish
+            .again_of
+            .map(|id| self.intents.get(id).is_some_and(|earlier| earlier.may_be_charged_again()));
         let status = match (wish.flow, method) {
+            _ if again == Some(true) => Status::RequiresCapture,
+            _ if again == Some(false) => Status::RequiresMethod,
             (Flow::Hosted, _) | (Flow::Direct, Some("tok_requires_action")) => {
                 Status::RequiresAction
             }
-            (Flow::Direct, Some("tok_approve" | "tok_timeout")) => Status::RequiresCapture,
+            (Flow::Direct, Some("tok_approve" | "tok_timeout" | "tok_approve_once")) => {
+                Status::RequiresCapture
+            }
             (Flow::Direct, Some("tok_late")) => Status::Processing,
             (Flow::Direct, _) => Status::RequiresMethod,
         };
@@ -285,7 +300,8 @@ impl Book {
             reservation_id: wish.reservation_id,
             amount: wish.amount,
             flow: wish.flow,
-            method: method.filter(|_| wish.flow == Flow::Direct).map(Into::into),
+            method: method.filter(|_| wish.flow == Flow::Direct && again.is_none()).map(Into::into),
+            again_of: wish.again_of.map(Into::into),
             status,
             approval_code: name[58..64].to_uppercase(),
             session: (status == Status::RequiresAction).then(|| self.session_name(wish.key)),
@@ -512,13 +528,15 @@ struct Wish<'a> {
     amount: Money,
     flow: Flow,
     reservation_id: ReservationId,
+    again_of: Option<&'a str>,
 }
 
 impl Wish<'_> {
     fn asked(&self) -> String {
-        format!(
+        let asked = format!(
             "create {} {} {} {:?} {}",
             self.payment_id, self.attempt, self.amount, self.flow, self.reservation_id
-        )
+        );
+        self.again_of.map_or_else(|| asked.clone(), |id| format!("{asked} again of {id}"))
     }
 }

@@ -49,6 +49,9 @@ pub(super) struct Intent {
     pub(super) amount: Money,
     pub(super) flow: Flow,
     pub(super) method: Option<String>,
+    /// Charged without the customer, on the means of that earlier intent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) again_of: Option<String>,
     pub(super) status: Status,
     pub(super) approval_code: String,
     /// Names its page.
@@ -76,6 +79,12 @@ impl Intent {
 
     pub(super) fn authorization_expires_at(&self) -> Timestamp {
         self.authorized_at.unwrap_or(self.created_at).plus(AUTHORIZATION_LASTS)
+    }
+
+    /// Whether its means may be charged again without the customer: they paid once, and the bank does
+    /// not object.
+    pub(super) fn may_be_charged_again(&self) -> bool {
+        self.authorized_at.is_some() && self.method.as_deref() != Some("tok_approve_once")
     }
 
     /// What is still there to be given back.
@@ -123,6 +132,7 @@ impl Intent {
     /// Why it is declined: the code, and the bank's own word.
     pub(super) fn decline(&self) -> (&'static str, Option<&'static str>) {
         match self.method.as_deref() {
+            None if self.again_of.is_some() => ("card_declined", Some("do_not_honor")),
             None if self.flow == Flow::Direct => ("payment_method_missing", None),
             None => ("card_declined", Some("declined_by_customer")),
             Some("tok_decline") => ("card_declined", Some("insufficient_funds")),

@@ -6,12 +6,15 @@
 //!
 //! ```text
 //!   tok_approve          authorized at once ──capture──► captured
+//!   tok_approve_once     the same; what is charged later on the same means is declined
 //!   tok_decline          declined; the intent stays open until it is cancelled
 //!   tok_requires_action  waits for the buttons of /sandbox/pay/{session} ──webhook──► authorized
 //!   tok_timeout          authorized, but the call never answers: found again by its key
 //!   tok_late             processing, cannot be cancelled ──later, by webhook──► captured
 //!   anything else        declined
 //!   (hosted flow)        waits for the buttons ──webhook──► captured
+//!   (again)              on the means of an earlier intent, without its customer: authorized if that
+//!                        one ever was, else declined
 //! ```
 //!
 //! `book` holds the rules (pure), `ledger` keeps the book on disk, `webhooks` signs, checks and

@@ -67,6 +67,15 @@ pub trait DiskFile: Send + Sync + 'static {
     fn len_bytes(&self) -> io::Result<u64>;
     /// Reads as much as there is, at most `buf`.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads as much as there is behind what `buf` holds, at most `room` bytes; gives how many. A disk
+    /// that can leaves out filling the room with zeros first.
+    fn read_more(&self, buf: &mut Vec<u8>, room: usize, offset: u64) -> io::Result<usize> {
+        let begun = buf.len();
+        buf.resize(begun + room, 0);
+        let read = self.read_at(&mut buf[begun..], offset);
+        buf.truncate(begun + read.as_ref().map_or(0, |read| *read));
+        read
+    }
     /// Writes all of `buf`. After an error any part of it may have been written.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// Makes what was written durable, and the length.
@@ -75,17 +84,16 @@ pub trait DiskFile: Send + Sync + 'static {
 
 /// Reads exactly `len` bytes, or fewer where the file ends.
 pub(crate) fn read_up_to(file: &dyn DiskFile, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-    let mut buf = vec![0; len];
-    let mut done = 0;
-    while done < len {
-        match file.read_at(&mut buf[done..], offset + done as u64) {
+    let mut buf = Vec::with_capacity(len);
+    while buf.len() < len {
+        let (room, at) = (len - buf.len(), offset + buf.len() as u64);
+        match file.read_more(&mut buf, room, at) {
             Ok(0) => break,
-            Ok(read) => done += read,
+            Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    buf.truncate(done);
     Ok(buf)
 }
 
@@ -214,6 +222,15 @@ impl DiskFile for File {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buf, offset)
+    }
+
+    fn read_more(&self, buf: &mut Vec<u8>, room: usize, offset: u64) -> io::Result<usize> {
+        let begun = buf.len();
+        buf.reserve(room);
+        rustix::io::pread(self, rustix::buffer::spare_capacity(buf), offset)?;
+        // There may have been more room than was asked for.
+        buf.truncate(begun + room);
+        Ok(buf.len() - begun)
     }
 
     // The standard library writes on after a short or interrupted write.

@@ -8,6 +8,7 @@
 //!          [ data length u32 ][ kind ][ metadata ][ data ]
 //! ```
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use super::format::{
     FRAME_HEADER_LEN, FrameHeader, FrameKind, Seed, TRAILER_LEN, bytes_at, check_trailer, finish,
     u32_at, u64_at,
 };
-use crate::{Filter, Kind, Position, RecordedEvent, StreamId};
+use crate::{Position, RecordedEvent, StreamId};
 
 pub(crate) const APPEND_HEADER_LEN: usize = 8;
 pub(crate) const BATCH_HEADER_LEN: usize = 16;
@@ -38,27 +39,6 @@ pub(crate) struct Frame {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// Names that were met, so that each is copied once. There are few of them.
-#[derive(Default)]
-pub(crate) struct Kinds([Option<Kind>; Kinds::PLACES]);
-
-impl Kinds {
-    const PLACES: usize = 32;
-
-    fn of(&mut self, name: &str) -> Kind {
-        let bytes = name.as_bytes();
-        // Any mixture will do: two names in one place only cost a copy.
-        let mixed = bytes.len() * 7
-            + usize::from(bytes[bytes.len() - 1]) * 5
-            + usize::from(bytes[bytes.len() / 2]);
-        let place = &mut self.0[mixed % Self::PLACES];
-        match place {
-            Some(kind) if kind == name => kind.clone(),
-            Some(_) | None => place.insert(name.into()).clone(),
-        }
-    }
-}
-
 /// Where one event stands in its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -76,11 +56,6 @@ impl Frame {
 
     /// The event at a position that lies in this frame. Its payload is a slice of the frame.
     pub(crate) fn event(&self, position: u64) -> RecordedEvent {
-        self.event_with(position, &mut Kinds::default())
-    }
-
-    /// As [`Frame::event`], one of many: names that were met before are not copied again.
-    pub(crate) fn event_with(&self, position: u64, kinds: &mut Kinds) -> RecordedEvent {
         let entry = &self.entries[(position - self.first) as usize];
         let at = entry.at as usize;
         let head = &self.bytes[at..at + EVENT_HEADER_LEN];
@@ -93,7 +68,7 @@ impl Frame {
             stream_version: entry.version,
             recorded_at_micros: self.recorded_at_micros,
             id: Uuid::from_bytes(bytes_at(head, 0)),
-            kind: kinds.of(self.kind(entry)),
+            kind: self.kind(entry).into(),
             schema_version: u16::from_le_bytes(bytes_at(head, 16)),
             metadata: self.bytes.slice(metadata_at..data_at),
             data: self.bytes.slice(data_at..data_at + u32_at(head, 24) as usize),
@@ -106,12 +81,6 @@ impl Frame {
         let len =
             event_len(&self.bytes[at..]).expect("lengths were checked when it was taken apart");
         at..at + len
-    }
-
-    /// Whether the event at a position of this frame is wanted.
-    pub(crate) fn wanted(&self, filter: &Filter, position: u64) -> bool {
-        let entry = &self.entries[(position - self.first) as usize];
-        filter.wants_named(&entry.stream, self.kind(entry))
     }
 
     pub(crate) fn kind(&self, entry: &Entry) -> &str {
@@ -184,6 +153,7 @@ fn entries(header: &FrameHeader, bytes: &[u8]) -> Option<Vec<Entry>> {
     let room = body.end - body.at;
     // An event is never smaller than its header: a count that cannot be true reserves nothing.
     let mut entries = Vec::with_capacity((header.events as usize).min(room / EVENT_HEADER_LEN + 1));
+    let mut names = NAMES.take();
     for _ in 0..header.appends {
         let head = body.take(APPEND_HEADER_LEN)?;
         let (batches, len) = (u32_at(head, 0), u32_at(head, 4) as usize);
@@ -191,11 +161,11 @@ fn entries(header: &FrameHeader, bytes: &[u8]) -> Option<Vec<Entry>> {
         for _ in 0..batches {
             let head = body.take(BATCH_HEADER_LEN)?;
             let (first_version, events) = (u64_at(head, 0), u32_at(head, 8));
-            let stream = StreamId::new(ascii(body.take(head[12] as usize)?)?);
+            let stream = names.of(body.take(head[12] as usize)?)?;
             for i in 0..u64::from(events) {
                 let at = u32::try_from(body.at).ok()?;
                 let head = body.take(EVENT_HEADER_LEN)?;
-                ascii(body.take(head[18] as usize)?)?;
+                name(body.take(head[18] as usize)?)?;
                 body.take(u32_at(head, 20) as usize)?;
                 body.take(u32_at(head, 24) as usize)?;
                 let version = first_version.checked_add(i)?;
@@ -206,12 +176,40 @@ fn entries(header: &FrameHeader, bytes: &[u8]) -> Option<Vec<Entry>> {
             return None;
         }
     }
+    NAMES.set(names);
     let whole = body.at == body.end && entries.len() == header.events as usize;
     (whole && !entries.is_empty()).then_some(entries)
 }
 
+/// The bytes of a name, if they are one.
+fn name(bytes: &[u8]) -> Option<&[u8]> {
+    (bytes.is_ascii() && !bytes.is_empty()).then_some(bytes)
+}
+
 fn ascii(bytes: &[u8]) -> Option<&str> {
-    if bytes.is_ascii() && !bytes.is_empty() { std::str::from_utf8(bytes).ok() } else { None }
+    std::str::from_utf8(name(bytes)?).ok()
+}
+
+thread_local! {
+    /// Those that were met last by a thread that reads.
+    static NAMES: Cell<Names> = Cell::default();
+}
+
+/// Names of streams that were met, so that most are copied once.
+#[derive(Default)]
+struct Names(Vec<Option<StreamId>>);
+
+impl Names {
+    const PLACES: usize = 1 << 10;
+
+    fn of(&mut self, name: &[u8]) -> Option<StreamId> {
+        self.0.resize(Self::PLACES, None);
+        let place = &mut self.0[crc32c::crc32c(name) as usize % Self::PLACES];
+        match place {
+            Some(stream) if stream.as_str().as_bytes() == name => Some(stream.clone()),
+            Some(_) | None => Some(place.insert(StreamId::new(ascii(name)?)).clone()),
+        }
+    }
 }
 
 struct Walk<'a> {

@@ -26,6 +26,7 @@ mod log;
 mod marker;
 mod mirror;
 mod options;
+mod page;
 mod prepare;
 mod queue;
 mod reader;

@@ -7,16 +7,14 @@ use std::sync::Arc;
 use super::archive::{Sealed, read_frames};
 use super::chunks::{CHUNK_BYTES, Cell, Chunk};
 use super::format::segment_name;
-use super::frame::{Frame, Kinds};
+use super::frame::Frame;
 use super::index::{Extent, FrameAt, name_hash};
 use super::live::Plan;
+use super::page::{Filling, PAGE_SCAN_BYTES};
 use super::scan::{Damage, Segment};
 use super::twins::Twin;
 use super::view::{Stopped, View};
 use crate::{Direction, Filter, Page, Position, ReadError, RecordedEvent, StreamId};
-
-/// How many bytes of frames one page of the whole log looks at, at most (one frame always goes).
-const PAGE_SCAN_BYTES: u64 = 4 << 20;
 
 /// How many chunks are read ahead of whoever walks through the log.
 const CHUNKS_AHEAD: u32 = 3;
@@ -238,35 +236,33 @@ impl View {
             });
             (index.visible, recent)
         };
-        let mut page = Filling { events: Vec::new(), next: from, max, bytes: 0, visible };
+        let mut page = Filling::new(from, filter, max, visible);
         if let Some(frames) = recent {
-            let mut kinds = Kinds::default();
             for frame in &frames {
-                page.take(frame, filter, &mut kinds);
+                page.take(frame);
             }
             return Ok(page.done());
         }
         // As much as is here already; the rest is another page.
-        let mut kinds = Kinds::default();
         while page.wants_more()
-            && let Some(cell) = self.chunks.find(page.next.0)
+            && let Some(cell) = self.chunks.find(page.next().0)
             && let Some(chunk) = cell.here()
         {
-            page.take_all(&chunk, filter, &mut kinds);
+            page.take_all(&chunk);
             self.walk_on(&cell, &chunk, visible);
         }
-        if page.next > from {
+        if page.next() > from {
             return Ok(page.done());
         }
         let (view, filter) = (Arc::clone(self), filter.clone());
         self.answer(false, move || {
-            let mut kinds = Kinds::default();
+            let mut page = Filling::new(from, &filter, max, visible);
             while page.wants_more() {
-                let (cell, _) = view.chunks.find_or_add(page.next.0, false);
+                let (cell, _) = view.chunks.find_or_add(page.next().0, false);
                 let chunk = cell.get(|position| view.load(position))?;
-                let before = page.next;
-                page.take_all(&chunk, &filter, &mut kinds);
-                if page.next == before {
+                let before = page.next();
+                page.take_all(&chunk);
+                if page.next() == before {
                     return Err(ReadError::Io(format!("position {before} was not found")));
                 }
                 view.walk_on(&cell, &chunk, visible);
@@ -375,45 +371,6 @@ impl View {
             self.stop(Stopped::Damaged(damage));
         }
         answer
-    }
-}
-
-/// A page that is being filled.
-struct Filling {
-    events: Vec<RecordedEvent>,
-    next: Position,
-    max: usize,
-    /// Of the frames that were looked at.
-    bytes: u64,
-    visible: u64,
-}
-
-impl Filling {
-    fn wants_more(&self) -> bool {
-        self.events.len() < self.max && self.bytes < PAGE_SCAN_BYTES && self.next.0 <= self.visible
-    }
-
-    fn take_all(&mut self, chunk: &Chunk, filter: &Filter, kinds: &mut Kinds) {
-        for frame in chunk.from(self.next.0) {
-            if !self.wants_more() {
-                return;
-            }
-            self.take(frame, filter, kinds);
-        }
-    }
-
-    fn take(&mut self, frame: &Frame, filter: &Filter, kinds: &mut Kinds) {
-        self.bytes += frame.bytes.len() as u64;
-        while self.next.0 <= frame.last() && self.events.len() < self.max {
-            if frame.wanted(filter, self.next.0) {
-                self.events.push(frame.event_with(self.next.0, kinds));
-            }
-            self.next = self.next.next();
-        }
-    }
-
-    fn done(self) -> Page {
-        Page { events: self.events, next: self.next }
     }
 }
 

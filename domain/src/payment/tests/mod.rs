@@ -2,6 +2,7 @@
 //! the words in which the others are written.
 
 mod cells;
+mod later;
 mod properties;
 mod races;
 

@@ -4,16 +4,20 @@
 use crate::process::{Ask, Command, TimerKey};
 use crate::reservation::{Claim, State};
 use crate::seatmap::{Owner, ReleaseReason};
-use crate::{Epoch, LimitId, ReservationId, SeatMapId, Sku, Timestamp, inventory, limit, seatmap};
+use crate::{
+    Epoch, LimitId, ReservationId, SeatMapId, Sku, Timestamp, VehicleId, inventory, limit, seatmap,
+    vehicle,
+};
 
-/// Commits every claim: pools, then limits, then seats; last what is consumed by it, since a claim
-/// that is found gone before that leaves nothing to be brought back.
+/// Commits every claim: pools, then limits, seats, and a vehicle; last what is consumed by it, since a
+/// claim that is found gone before that leaves nothing to be brought back.
 pub(super) fn commit(id: &ReservationId, state: &State, epoch: Epoch) -> Vec<Command> {
     let reservation_id = *id;
     let mut pools = Vec::new();
     let mut goods = Vec::new();
     let mut limits = Vec::new();
     let mut maps = Vec::new();
+    let mut vehicles = Vec::new();
     for claim in &state.claims {
         match claim {
             Claim::Inventory { r#ref, consumed: true, .. } => goods.push(Command::Inventory(
@@ -32,12 +36,15 @@ pub(super) fn commit(id: &ReservationId, state: &State, epoch: Epoch) -> Vec<Com
                 r#ref.clone(),
                 seatmap::Command::Confirm { reservation_id, epoch },
             )),
-            // A vehicle is reserved by the rental's process.
-            Claim::Vehicle { .. } => {}
+            Claim::Vehicle { r#ref } => vehicles.push(Command::Vehicle(
+                r#ref.clone(),
+                vehicle::Command::ConfirmReservation { reservation_id, epoch },
+            )),
         }
     }
     pools.append(&mut limits);
     pools.append(&mut maps);
+    pools.append(&mut vehicles);
     pools.append(&mut goods);
     pools
 }
@@ -67,54 +74,58 @@ pub(super) fn reacquire(id: &ReservationId, state: &State, epoch: Epoch) -> Vec<
                 seatmap::Command::Reacquire { reservation_id, user_id, seat_ids, epoch },
             ))
         }
-        Claim::Vehicle { .. } => None,
+        Claim::Vehicle { r#ref } => {
+            let (user_id, period) = (state.user_id.clone()?, None);
+            Some(Command::Vehicle(
+                r#ref.clone(),
+                vehicle::Command::Reacquire { reservation_id, user_id, epoch, period },
+            ))
+        }
     };
     state.claims.iter().filter_map(again).collect()
 }
 
 /// Releases every claim in reverse, each on its own, at the epoch that the reservation has reached.
 pub(super) fn release(id: &ReservationId, state: &State, reason: ReleaseReason) -> Vec<Ask> {
-    let release = |claim: &Claim| freed(id, claim, state.claim_epoch, reason).map(Ask::Do);
-    state.claims.iter().rev().filter_map(release).collect()
+    let release = |claim: &Claim| Ask::Do(freed(id, claim, state.claim_epoch, reason));
+    state.claims.iter().rev().map(release).collect()
 }
 
 /// After a confirmation: as [`release`], and what was consumed comes back.
 pub(super) fn give_up(id: &ReservationId, state: &State, reason: ReleaseReason) -> Vec<Ask> {
     let epoch = state.claim_epoch;
     let give_up = |claim: &Claim| match claim {
-        Claim::Inventory { r#ref, consumed: true, .. } => Some(Ask::Do(Command::Inventory(
+        Claim::Inventory { r#ref, consumed: true, .. } => Ask::Do(Command::Inventory(
             r#ref.clone(),
             inventory::Command::Return { reservation_id: *id, epoch, reason },
-        ))),
+        )),
         Claim::Inventory { .. }
         | Claim::Limit { .. }
         | Claim::SeatMap { .. }
-        | Claim::Vehicle { .. } => freed(id, claim, epoch, reason).map(Ask::Do),
+        | Claim::Vehicle { .. } => Ask::Do(freed(id, claim, epoch, reason)),
     };
-    state.claims.iter().rev().filter_map(give_up).collect()
+    state.claims.iter().rev().map(give_up).collect()
 }
 
-fn freed(
-    id: &ReservationId,
-    claim: &Claim,
-    epoch: Epoch,
-    reason: ReleaseReason,
-) -> Option<Command> {
+fn freed(id: &ReservationId, claim: &Claim, epoch: Epoch, reason: ReleaseReason) -> Command {
     let reservation_id = *id;
     match claim {
-        Claim::Limit { r#ref, .. } => Some(Command::Limit(
-            r#ref.clone(),
-            limit::Command::Release { reservation_id, epoch, reason },
-        )),
-        Claim::Inventory { r#ref, .. } => Some(Command::Inventory(
+        Claim::Limit { r#ref, .. } => {
+            Command::Limit(r#ref.clone(), limit::Command::Release { reservation_id, epoch, reason })
+        }
+        Claim::Inventory { r#ref, .. } => Command::Inventory(
             r#ref.clone(),
             inventory::Command::Release { reservation_id, epoch, reason },
-        )),
-        Claim::SeatMap { r#ref, .. } => Some(Command::SeatMap(
+        ),
+        Claim::SeatMap { r#ref, .. } => Command::SeatMap(
             r#ref.clone(),
             seatmap::Command::Release { reservation_id, epoch, reason },
-        )),
-        Claim::Vehicle { .. } => None,
+        ),
+        Claim::Vehicle { r#ref } => {
+            let reason = reason.into();
+            let release = vehicle::Command::ReleaseReservation { reservation_id, epoch, reason };
+            Command::Vehicle(r#ref.clone(), release)
+        }
     }
 }
 
@@ -165,6 +176,46 @@ pub(super) fn limit(id: &LimitId, event: &limit::Event) -> Vec<Ask> {
             vec![Ask::Forget(TimerKey::Limit(id.clone(), *reservation_id))]
         }
         limit::Event::AttemptWithdrawn { .. } => vec![],
+    }
+}
+
+/// The deadline of a claim on a vehicle.
+pub(super) fn vehicle(id: &VehicleId, event: &vehicle::Event) -> Vec<Ask> {
+    use vehicle::Event as E;
+    match event {
+        E::Reserved { reservation_id, expires_at: Some(expires_at), .. }
+        | E::ReservationExtended { reservation_id, expires_at, .. } => {
+            let reservation_id = *reservation_id;
+            let drop = vehicle::Command::DropLapsed { reservation_id };
+            wake(
+                TimerKey::Vehicle(id.clone(), reservation_id),
+                *expires_at,
+                Command::Vehicle(id.clone(), drop),
+            )
+        }
+        E::Reserved { reservation_id, expires_at: None, .. }
+        | E::ReservationConfirmed { reservation_id, .. }
+        | E::ReservationReleased { reservation_id, .. } => {
+            vec![Ask::Forget(TimerKey::Vehicle(id.clone(), *reservation_id))]
+        }
+        E::Registered { .. }
+        | E::AttemptWithdrawn { .. }
+        | E::UnlockRequested { .. }
+        | E::Unlocked { .. }
+        | E::UnlockFailed { .. }
+        | E::LockRequested { .. }
+        | E::Locked { .. }
+        | E::LockFailed { .. }
+        | E::AnswerIgnored { .. }
+        | E::LateUnlockCompensated { .. }
+        | E::ConnectionLost { .. }
+        | E::ConnectionRestored { .. }
+        | E::TripStarted { .. }
+        | E::TripEnded { .. }
+        | E::TelemetrySampled { .. }
+        | E::OdometerAnomaly { .. }
+        | E::OutOfService { .. }
+        | E::ReturnedToService => vec![],
     }
 }
 

@@ -6,7 +6,9 @@ use super::{expire_at, give_back, told};
 use crate::payment::BackReason;
 use crate::process::{Alarm, Ask, Command, Refusal};
 use crate::reservation::Reacquired;
-use crate::{Epoch, PaymentId, ReservationId, inventory, limit, payment, reservation, seatmap};
+use crate::{
+    Epoch, PaymentId, ReservationId, inventory, limit, payment, reservation, seatmap, vehicle,
+};
 
 /// What follows when a command that it asked for is refused.
 pub fn refused(command: &Command, refusal: &Refusal) -> Vec<Ask> {
@@ -16,7 +18,11 @@ pub fn refused(command: &Command, refusal: &Refusal) -> Vec<Ask> {
         Command::Inventory(_, command) => by_a_pool(command),
         Command::Limit(_, command) => by_a_limit(command),
         Command::SeatMap(_, command) => by_a_seat_map(command),
-        Command::Item(..) | Command::Ticket(..) | Command::Notification(..) => vec![],
+        Command::Vehicle(_, command) => by_a_vehicle(command),
+        Command::Item(..)
+        | Command::Ticket(..)
+        | Command::Notification(..)
+        | Command::Inspection(..) => vec![],
     }
 }
 
@@ -55,6 +61,9 @@ fn by_the_reservation(
         | C::RecordReacquired { .. }
         | C::RecordClaimLost { .. }
         | C::RecordFinalized { .. }
+        | C::AssignVehicle { .. }
+        | C::WithdrawVehicle { .. }
+        | C::RecordNoShow { .. }
         | C::PlaceHold { .. }
         | C::ExtendHold { .. }
         | C::RequestPayment { .. }
@@ -77,6 +86,7 @@ fn by_the_payment(id: PaymentId, command: &payment::Command, refusal: &Refusal) 
         }
         // In progress, closed or paid: the payment's own facts decide.
         C::Initiate { .. }
+        | C::ChargeLater { .. }
         | C::SoftVoid { .. }
         | C::GiveBack { .. }
         | C::Capture { .. }
@@ -132,6 +142,35 @@ fn by_a_seat_map(command: &seatmap::Command) -> Vec<Ask> {
         | C::Extend { .. }
         | C::Block { .. }
         | C::Unblock { .. } => vec![],
+    }
+}
+
+/// One that is being unlocked or used is let go later: its own facts see to that (`rental`).
+fn by_a_vehicle(command: &vehicle::Command) -> Vec<Ask> {
+    use vehicle::Command as C;
+    match command {
+        C::ConfirmReservation { reservation_id, epoch } => claim_lost(reservation_id, *epoch),
+        C::Reacquire { reservation_id, epoch, .. } => not_reacquired(reservation_id, *epoch),
+        C::ReleaseReservation { .. }
+        | C::DropLapsed { .. }
+        | C::Register { .. }
+        | C::Reserve { .. }
+        | C::ExtendReservation { .. }
+        | C::Withdraw { .. }
+        | C::RequestUnlock { .. }
+        | C::RequestLock { .. }
+        | C::Secure { .. }
+        | C::RetryCommand { .. }
+        | C::CommandTimedOut { .. }
+        | C::Answer { .. }
+        | C::IgnoreAnswer { .. }
+        | C::StartTrip { .. }
+        | C::EndTrip { .. }
+        | C::ReportTelemetry { .. }
+        | C::ConnectionLost { .. }
+        | C::ConnectionRestored { .. }
+        | C::SetOutOfService { .. }
+        | C::ReturnToService { .. } => vec![],
     }
 }
 

@@ -8,8 +8,8 @@ use crate::reservation::{
 };
 use crate::seatmap::Owner;
 use crate::{
-    Currency, Decider, LimitId, LockId, Period, SeatId, SeatMapId, Sku, UserId, inventory, limit,
-    seatmap,
+    Currency, Decider, LimitId, LockId, Period, SeatId, SeatMapId, Sku, UserId, VehicleId,
+    inventory, limit, seatmap, vehicle,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -30,6 +30,10 @@ fn ada() -> UserId {
     UserId::new("ada").expect("a user")
 }
 
+fn car() -> VehicleId {
+    VehicleId::new("car-7").expect("a vehicle")
+}
+
 fn seats() -> Vec<SeatId> {
     vec![SeatId::new("A-1-1").expect("a seat")]
 }
@@ -42,7 +46,7 @@ fn attempt() -> payment::Event {
     payment::Event::Failed { attempt: 1, code: "no".into(), decline_code: None, retryable: false }
 }
 
-/// A limit, a quota, goods and a seat, in the order of taking.
+/// A limit, a quota, goods, a seat and a vehicle, in the order of taking.
 fn created() -> Event {
     let price = Money::new(100, Currency::new("EUR").expect("a currency"));
     let line = |kind, name, quantity| Line {
@@ -78,6 +82,7 @@ fn created() -> Event {
             pool("concert", 1, false),
             pool("poster", 2, true),
             Claim::SeatMap { r#ref: hall(), seat_ids: seats() },
+            Claim::Vehicle { r#ref: car() },
         ],
         claim_epoch: 1,
         hold_expires_at: NOW,
@@ -126,6 +131,7 @@ fn short(ask: &Ask) -> String {
         }
         Ask::Forget(key) => format!("forget {}", kind(&format!("{key:?}"))),
         Ask::Gateway(_) => "gateway".into(),
+        Ask::Charge(_) | Ask::Vehicle(_) | Ask::Assign { .. } => panic!("not of booking: {ask:?}"),
         Ask::Alarm(alarm) => format!("alarm {}", kind(&format!("{alarm:?}"))),
     }
 }
@@ -142,7 +148,11 @@ fn name(command: &Command) -> String {
         Command::SeatMap(map, command) => (map.to_string(), format!("{command:?}")),
         Command::Inventory(sku, command) => (sku.to_string(), format!("{command:?}")),
         Command::Limit(_, command) => ("limit".into(), format!("{command:?}")),
-        Command::Item(..) | Command::Ticket(..) | Command::Notification(..) => {
+        Command::Vehicle(vehicle, command) => (vehicle.to_string(), format!("{command:?}")),
+        Command::Item(..)
+        | Command::Ticket(..)
+        | Command::Notification(..)
+        | Command::Inspection(..) => {
             panic!("booking asks no {command:?}")
         }
     };
@@ -186,7 +196,7 @@ fn a_hold_wakes_at_its_deadline_and_again_when_that_moved() {
 #[test]
 fn a_confirmation_commits_everything_in_order_and_captures() {
     let committed = "concert.Commit(1), then limit.Keep(1), then hall.Confirm(1), then \
-                     poster.Consume(1), then reservation.RecordFinalized(1)";
+                     car-7.ConfirmReservation(1), then poster.Consume(1), then reservation.RecordFinalized(1)";
     let expected = [committed, "payment.Capture", "forget Hold"];
     asks(&[created(), requested(), confirmed()], &expected);
 }
@@ -209,6 +219,7 @@ fn a_hold_that_ends_unpaid_voids_softly_and_releases_in_reverse() {
         &[
             "forget Hold",
             "payment.SoftVoid(Expired)",
+            "car-7.ReleaseReservation(1 Expired)",
             "hall.Release(1 Expired)",
             "poster.Release(1 Expired)",
             "concert.Release(1 Expired)",
@@ -221,7 +232,8 @@ fn a_hold_that_ends_unpaid_voids_softly_and_releases_in_reverse() {
     let released = Event::HoldReleased { reason: HoldReleaseReason::PaymentFailed };
     let declined: Vec<_> = asked(&[created(), requested(), released]).iter().map(short).collect();
     assert_eq!(declined[1], "payment.SoftVoid(Released)");
-    assert_eq!(declined[2], "hall.Release(1 PaymentFailed)");
+    assert_eq!(declined[2], "car-7.ReleaseReservation(1 PaymentFailed)");
+    assert_eq!(declined[3], "hall.Release(1 PaymentFailed)");
 }
 
 #[test]
@@ -232,6 +244,7 @@ fn a_cancellation_gives_back_and_after_a_confirmation_returns_goods() {
         &[
             "forget Hold",
             "payment.GiveBack(Cancelled)",
+            "car-7.ReleaseReservation(1 Cancelled)",
             "hall.Release(1 Cancelled)",
             "poster.Return(1 Cancelled)",
             "concert.Release(1 Cancelled)",
@@ -240,14 +253,15 @@ fn a_cancellation_gives_back_and_after_a_confirmation_returns_goods() {
     );
     let before: Vec<_> =
         asked(&[created(), requested(), cancelled(CancelReason::User)]).iter().map(short).collect();
-    assert_eq!(before[3], "poster.Release(1 Cancelled)");
+    assert_eq!(before[4], "poster.Release(1 Cancelled)");
     let oversold: Vec<_> =
         asked(&[created(), requested(), confirmed(), cancelled(CancelReason::Oversold)])
             .iter()
             .map(short)
             .collect();
     assert_eq!(oversold[1], "payment.GiveBack(Oversold)");
-    assert_eq!(oversold[2], "hall.Release(1 Oversold)");
+    assert_eq!(oversold[2], "car-7.ReleaseReservation(1 Oversold)");
+    assert_eq!(oversold[3], "hall.Release(1 Oversold)");
     assert_eq!(oversold.last().map(String::as_str), Some("alarm Oversold"));
     let lost: Vec<_> =
         asked(&[created(), requested(), confirmed(), cancelled(CancelReason::MoneyLost)])
@@ -280,7 +294,7 @@ fn a_partial_refund_keeps_the_rest_unless_nothing_was_captured() {
 #[test]
 fn late_money_and_lost_claims_take_everything_again_or_say_that_it_is_refused() {
     let again = "limit.Reacquire(2), then concert.Reacquire(2), then poster.Reacquire(2), then \
-                 hall.Reacquire(2), then reservation.RecordReacquired(2 Taken)";
+                 hall.Reacquire(2), then car-7.Reacquire(2), then reservation.RecordReacquired(2 Taken)";
     let late =
         Event::LatePaymentReceived { payment_id: id().payment_id(), attempt: 1, claim_epoch: 2 };
     asks(&[created(), requested(), late], &[again]);
@@ -303,6 +317,7 @@ fn late_money_that_is_rejected_goes_back_and_releases_what_was_never_taken() {
         &[created(), requested(), rejected],
         &[
             "payment.GiveBack(Late)",
+            "car-7.ReleaseReservation(1 LateRejected)",
             "hall.Release(1 LateRejected)",
             "poster.Release(1 LateRejected)",
             "concert.Release(1 LateRejected)",
@@ -321,11 +336,22 @@ fn whoever_refuses_a_commitment_or_a_reacquisition_is_told_to_the_reservation_an
     let gone = ["reservation.RecordReacquired(3 Refused)"];
     let epoch = 3;
     let pool = |command| Command::Inventory(sku("concert"), command);
+    let to_car = |command| Command::Vehicle(car(), command);
     let cases = [
         (pool(inventory::Command::Commit { reservation_id, epoch }), lost),
         (pool(inventory::Command::Consume { reservation_id, epoch }), lost),
         (Command::Limit(limit_id(), limit::Command::Keep { reservation_id, epoch }), lost),
         (Command::SeatMap(hall(), seatmap::Command::Confirm { reservation_id, epoch }), lost),
+        (to_car(vehicle::Command::ConfirmReservation { reservation_id, epoch }), lost),
+        (
+            to_car(vehicle::Command::Reacquire {
+                reservation_id,
+                user_id: ada(),
+                epoch,
+                period: None,
+            }),
+            gone,
+        ),
         (pool(inventory::Command::Reacquire { reservation_id, qty: 1, epoch, period: None }), gone),
         (
             Command::Limit(

@@ -133,6 +133,22 @@ fn finalize(epoch: Epoch) -> Command {
     Command::RecordFinalized { epoch, vehicle_id: None }
 }
 
+fn car(name: &str) -> VehicleId {
+    VehicleId::new(name).unwrap()
+}
+
+fn assign(vehicle: &str, epoch: Epoch) -> Command {
+    Command::AssignVehicle { vehicle_id: car(vehicle), epoch }
+}
+
+fn withdraw(vehicle: &str) -> Command {
+    Command::WithdrawVehicle { vehicle_id: car(vehicle) }
+}
+
+fn no_show(vehicle: &str) -> Command {
+    Command::RecordNoShow { vehicle_id: car(vehicle) }
+}
+
 fn start() -> Command {
     Command::StartRental {
         vehicle_id: VehicleId::new("car-7").unwrap(),

@@ -10,10 +10,11 @@ fn moment() -> impl Strategy<Value = u64> {
 }
 
 fn policies() -> impl Strategy<Value = Policies> {
-    (any::<bool>(), any::<bool>()).prop_map(|(keep, refund)| Policies {
+    any::<[bool; 3]>().prop_map(|[keep, refund, remote_unlock]| Policies {
         on_decline: if keep { OnDecline::KeepHold } else { OnDecline::Release },
         late_payment: if refund { LatePayment::Refund } else { LatePayment::TryReacquire },
         capture: Capture::OnConfirm,
+        remote_unlock,
     })
 }
 
@@ -35,6 +36,10 @@ fn command() -> impl Strategy<Value = Command> {
         2 => epoch().prop_map(lose_claim),
         2 => epoch().prop_map(finalize),
         1 => Just(start()),
+        1 => epoch().prop_map(|epoch| assign("car-7", epoch)),
+        1 => epoch().prop_map(|epoch| assign("car-8", epoch)),
+        1 => Just(withdraw("car-7")),
+        1 => Just(no_show("car-7")),
         1 => Just(complete()),
         1 => Just(complete_without_unlock()),
     ]

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use holdfast_domain::{
-    Timestamp, inventory, item, limit, notification, payment, reservation, seatmap, ticket,
+    Timestamp, inspection, inventory, item, limit, notification, payment, reservation, seatmap,
+    ticket, vehicle,
 };
 use holdfast_schemas::StoredEvent;
 use proptest::prelude::*;
@@ -173,6 +174,16 @@ fn a_ticket_kept_anywhere_is_what_its_events_tell() {
 #[test]
 fn a_notice_kept_anywhere_is_what_its_events_tell() {
     kept_anywhere::<notification::State>(&uuid(holdfast_domain::NotificationId));
+}
+
+#[test]
+fn a_vehicle_kept_anywhere_is_what_its_events_tell() {
+    kept_anywhere::<vehicle::State>(&"van-7".parse().expect("a name"));
+}
+
+#[test]
+fn an_inspection_kept_anywhere_is_what_its_events_tell() {
+    kept_anywhere::<inspection::State>(&uuid(holdfast_domain::InspectionId));
 }
 
 #[test]
