@@ -10,6 +10,8 @@ mod bad_input;
 mod cli;
 mod floor_plan;
 mod log_tools;
+mod s0_rental;
+mod s1_iot;
 mod s2_seats;
 mod s4_tickets;
 mod storm;

@@ -147,10 +147,10 @@ impl Code {
     fn retry_after(self) -> Option<Duration> {
         let soon = matches!(self, Self::RequestInFlight | Self::StaleRead | Self::RateLimited);
         let later = matches!(self, Self::Unavailable | Self::OutcomeUnknown);
-        // A command's attempt; and about as long as a car takes to come out of a garage.
+        // A command's attempt; and as long as a Last Will waits before it says that a car is gone.
         let answered = matches!(self, Self::UnlockInProgress | Self::VehicleTimeout);
         let back = self == Self::VehicleOffline;
-        let secs = [(soon, 1), (later, 2), (answered, 5), (back, 30)];
+        let secs = [(soon, 1), (later, 2), (answered, 5), (back, 10)];
         secs.into_iter().find(|(is, _)| *is).map(|(_, secs)| Duration::from_secs(secs))
     }
 }
@@ -225,6 +225,10 @@ impl From<Rejection> for No {
             }
             Rejection::TooManyHolds { limit, already } => {
                 no.more = More::LimitExceeded { limit, already_held: already };
+            }
+            // The engine may know better than the table when it makes sense to ask again.
+            Rejection::Vehicle { failure: _, retry_after } => {
+                no.retry_after = retry_after.or(no.retry_after);
             }
             Rejection::NotFound(_)
             | Rejection::InvalidInput(_)

@@ -7,7 +7,7 @@ use holdfast_domain::{
     vehicle,
 };
 
-use crate::Rejection;
+use crate::{Rejection, VehicleFailure};
 
 impl Rejection {
     /// The code of the contract's `RefusalCode`; besides it `UNAVAILABLE` and `OUTCOME_UNKNOWN`, for
@@ -19,6 +19,11 @@ impl Rejection {
             Self::InvalidInput(_) => "INVALID_INPUT",
             Self::TooManyHolds { .. } => "LIMIT_EXCEEDED",
             Self::VersionConflict { .. } => "VERSION_CONFLICT",
+            Self::Vehicle { failure, .. } => match failure {
+                VehicleFailure::Offline => "VEHICLE_OFFLINE",
+                VehicleFailure::Timeout => "VEHICLE_TIMEOUT",
+                VehicleFailure::Jammed | VehicleFailure::Refused => "VEHICLE_UNAVAILABLE",
+            },
             Self::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::InFlight => "REQUEST_IN_FLIGHT",
             Self::Unavailable(_) => "UNAVAILABLE",
@@ -62,8 +67,8 @@ fn of_reservation(refusal: &reservation::Refusal) -> &'static str {
         X::InUse => "IN_USE",
         X::Completed => "COMPLETED",
         X::Cancelled => "CANCELLED",
-        X::OdometerDecreased { .. } => "ODOMETER_DECREASED",
         X::OtherVehicle { .. } => "VEHICLE_UNAVAILABLE",
+        X::OdometerDecreased { .. } => "ODOMETER_DECREASED",
     }
 }
 
@@ -156,10 +161,8 @@ fn of_inspection(refusal: &inspection::Refusal) -> &'static str {
     match refusal {
         X::NotFound => "NOT_FOUND",
         X::AlreadyExists => "IDEMPOTENCY_KEY_REUSED",
-        X::Decided { .. } => "VERSION_CONFLICT",
-        X::ChargeUnderWay => "PAYMENT_IN_PROGRESS",
+        X::Decided { .. } | X::ChargeUnderWay => "VERSION_CONFLICT",
         X::AlreadyCharged => "ALREADY_PAID",
-        X::NoClaim | X::NoAmount => "INVALID_INPUT",
-        X::InvalidAmount | X::InvalidReport(_) => "INVALID_INPUT",
+        X::NoClaim | X::NoAmount | X::InvalidAmount | X::InvalidReport(_) => "INVALID_INPUT",
     }
 }

@@ -18,6 +18,7 @@ use crate::dispatch::{
     AsOf, Context, Dispatch, House, Loaded, command_of, fold, stream_name, stream_of,
 };
 use crate::follow::Index;
+use crate::health::LinkState;
 use crate::hosted::Hosted;
 use crate::patience::Waiting;
 use crate::ports::{Clock, Gateway, Ids, VehicleLink};
@@ -76,6 +77,7 @@ pub(crate) struct Core {
     alarms: Mutex<VecDeque<(Timestamp, Alarm)>>,
     stirred: watch::Sender<u64>,
     reconciled: Mutex<Option<Reconciled>>,
+    link: Mutex<LinkState>,
 }
 
 /// When payments that are not at rest were last asked about, and how many there were.
@@ -143,7 +145,8 @@ impl Engine {
             protections,
             waiting: Waiting::default(),
         });
-        for consumer in std::iter::once("keys").chain(Process::ALL.map(Process::name)) {
+        let followers = ["keys", crate::fleet::CONSUMER];
+        for consumer in followers.into_iter().chain(Process::ALL.map(Process::name)) {
             let checkpoint = side.checkpoint(consumer).await?;
             let head = house.store.head();
             if checkpoint > head {
@@ -163,6 +166,7 @@ impl Engine {
             alarms: Mutex::default(),
             stirred: watch::Sender::new(0),
             reconciled: Mutex::default(),
+            link: Mutex::default(),
             house,
             side,
         });
@@ -240,7 +244,8 @@ impl Engine {
         loop {
             stirred.borrow_and_update();
             let workers = self.0.workers();
-            let seen = self.0.index.position() >= self.0.house.store.head();
+            let head = self.0.house.store.head();
+            let seen = self.0.index.position() >= head && self.fleet().position() >= head;
             if seen && workers.iter().all(|worker| worker.is_quiet()) {
                 return;
             }
@@ -292,6 +297,14 @@ impl Core {
 
     pub(crate) fn alarms(&self) -> Vec<(Timestamp, Alarm)> {
         self.alarms.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(crate) fn link(&self) -> LinkState {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_link(&self, state: LinkState) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     pub(crate) fn reconciled(&self) -> Option<Reconciled> {

@@ -28,6 +28,31 @@ pub struct Health {
     pub open_payments: usize,
     /// The last reconciliation.
     pub reconciled: Option<Reconciled>,
+    /// The fleet, and the way to it.
+    pub vehicles: VehicleHealth,
+}
+
+/// How the fleet and the way to it are doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VehicleHealth {
+    /// How many vehicles there are.
+    pub registered: usize,
+    /// How many of them are connected.
+    pub connected: usize,
+    /// The connection to the broker.
+    pub link: LinkState,
+}
+
+/// The connection to the broker of the vehicles, as its owner tells it ([`Engine::set_link_state`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LinkState {
+    /// There is no broker.
+    #[default]
+    None,
+    /// There is none just now, and why; it is being sought.
+    Connecting(String),
+    /// It is there.
+    Connected,
 }
 
 /// How a follower of the log is doing.
@@ -88,6 +113,7 @@ impl Engine {
                 next_due: None,
             });
         }
+        metrics::gauge!("holdfast_vehicles_connected").set(core.index.fleet.online() as f64);
         for consumer in &consumers {
             metrics::gauge!("holdfast_dead_letters", "consumer" => consumer.name.clone())
                 .set(consumer.dead_letters as f64);
@@ -105,6 +131,16 @@ impl Engine {
             alarms: core.alarms(),
             open_payments,
             reconciled: core.reconciled(),
+            vehicles: VehicleHealth {
+                registered: core.index.fleet.len(),
+                connected: core.index.fleet.online(),
+                link: core.link(),
+            },
         }
+    }
+
+    /// The owner of the connection to the broker tells how it is.
+    pub fn set_link_state(&self, state: LinkState) {
+        self.core().set_link(state);
     }
 }

@@ -14,6 +14,7 @@ pub mod clock;
 mod codes;
 mod dispatch;
 mod engine;
+mod fleet;
 mod follow;
 mod health;
 mod hosted;
@@ -21,6 +22,7 @@ mod ids;
 pub mod letters;
 mod patience;
 pub mod ports;
+mod rentals;
 mod request;
 mod runner;
 mod running;
@@ -34,13 +36,17 @@ mod tests;
 pub use codes::refusal_code;
 pub use dispatch::{AsOf, Loaded};
 pub use engine::{Engine, Parts, Reconciled, StartError};
+pub use fleet::{Fleet, FleetVehicle};
 pub use follow::IndexError;
-pub use health::{ConsumerHealth, Health};
+pub use health::{ConsumerHealth, Health, LinkState, VehicleHealth};
 pub use hosted::{Asked, Hosted, HostedAggregate, HostedEvent};
 pub use ids::{SeededIds, SystemIds};
+pub use rentals::{
+    InspectionAnswer, SubmitInspection, VehicleAnswer, VehicleAnswerIn, VehicleRegistration,
+};
 pub use request::{
     Caller, CheckIn, Done, LineRequest, LockSeats, Locked, PaymentAnswer, PaymentOutcome,
-    Rejection, Request, ReservationAnswer, StartPayment,
+    Rejection, Request, ReservationAnswer, StartPayment, VehicleFailure,
 };
 pub use runner::RunnerError;
 pub use running::{Died, PartError, Running};

@@ -217,6 +217,14 @@ pub enum Rejection {
         /// What it is.
         actual: u32,
     },
+    /// The vehicle cannot be reached, or did not do what it was told.
+    #[error("{failure}")]
+    Vehicle {
+        /// What it did instead.
+        failure: VehicleFailure,
+        /// When it makes sense to ask again.
+        retry_after: Option<std::time::Duration>,
+    },
     /// The key was used with another input.
     #[error("this idempotency key was used with another request; choose a new key")]
     KeyReused,
@@ -229,4 +237,36 @@ pub enum Rejection {
     /// It may or may not have been recorded; repeat with the same key to find out.
     #[error("outcome unknown: {0}; repeat with the same key to find out")]
     OutcomeUnknown(String),
+}
+
+/// Why a vehicle did not do what it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VehicleFailure {
+    /// Nobody can reach it; nothing was sent, or nothing arrived.
+    #[error("this vehicle cannot be reached; try again in a moment")]
+    Offline,
+    /// It did not answer by the deadline; it may have obeyed all the same.
+    #[error("this vehicle did not answer in time; its doors may or may not have moved")]
+    Timeout,
+    /// It says that its lock is stuck.
+    #[error("the lock of this vehicle is stuck; ask for help")]
+    Jammed,
+    /// It says no.
+    #[error("this vehicle refuses; ask for help")]
+    Refused,
+}
+
+impl VehicleFailure {
+    /// How long a vehicle that is gone stays so at the least: its Last Will waits for ten seconds.
+    const BACK: std::time::Duration = std::time::Duration::from_secs(10);
+}
+
+impl From<VehicleFailure> for Rejection {
+    fn from(failure: VehicleFailure) -> Self {
+        let retry_after = match failure {
+            VehicleFailure::Offline => Some(VehicleFailure::BACK),
+            VehicleFailure::Timeout | VehicleFailure::Jammed | VehicleFailure::Refused => None,
+        };
+        Self::Vehicle { failure, retry_after }
+    }
 }

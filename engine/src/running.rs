@@ -96,6 +96,11 @@ impl Running {
         let halt = self.core.halt.subscribe();
         let index = core.clone();
         self.part("follower", async move { index.index.run(halt).await });
+        let (fleet, halt) = (core.clone(), self.core.halt.subscribe());
+        self.part("fleet", async move {
+            let Core { index, house, dispatch, side, .. } = &*fleet;
+            index.fleet.run(house, dispatch, side, halt).await
+        });
         while !core.index.seen(head, Duration::from_millis(50)).await {
             if let Some(ended) = self.parts.try_join_next() {
                 return Err(died(ended).into());

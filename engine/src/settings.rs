@@ -51,6 +51,11 @@ pub struct Settings {
     pub snapshot_every: u64,
     /// How many refusals are kept.
     pub rejected_kept: u32,
+    /// How long a rental whose period has begun waits for a vehicle before it is cancelled: the one
+    /// before may come back late.
+    pub assign_wait: Duration,
+    /// How often it looks for one meanwhile.
+    pub assign_again: Duration,
     /// How often payments that are not at rest are asked about.
     pub reconcile: Duration,
     /// Whose house this is; part of the gateways' keys.
@@ -84,6 +89,8 @@ impl Default for Settings {
             hot_streams: 50_000,
             snapshot_every: 1_000,
             rejected_kept: 100_000,
+            assign_wait: secs(900),
+            assign_again: secs(15),
             reconcile: secs(3_600),
             tenant: process::TENANT.into(),
             process: process::Settings::default(),
@@ -115,6 +122,14 @@ pub(crate) struct Protections {
     pub(crate) snapshot_binding: bool,
     /// A snapshot is used only when its checksum is right.
     pub(crate) snapshot_checksum: bool,
+    /// What belongs to two streams is one append.
+    pub(crate) one_append: bool,
+    /// A vehicle lets go of a reservation before that is cancelled.
+    pub(crate) vehicle_lets_go: bool,
+    /// A message to a vehicle is sent only while its command is under way and in time.
+    pub(crate) wanted_commands: bool,
+    /// A retry asks for the vehicle first that its reservation has already.
+    pub(crate) same_vehicle: bool,
 }
 
 impl Default for Protections {
@@ -130,6 +145,10 @@ impl Default for Protections {
             evicted_keys: true,
             snapshot_binding: true,
             snapshot_checksum: true,
+            one_append: true,
+            vehicle_lets_go: true,
+            wanted_commands: true,
+            same_vehicle: true,
         }
     }
 }

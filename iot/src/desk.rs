@@ -48,6 +48,8 @@ pub struct SampleIn {
     pub position_microdeg: Option<(i64, i64)>,
     /// In km/h.
     pub speed_kmh: Option<u16>,
+    /// When, by the vehicle's clock; when it came, if the vehicle does not say.
+    pub device_time: Timestamp,
     /// When it came.
     pub at: Timestamp,
 }

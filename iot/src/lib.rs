@@ -19,6 +19,7 @@ mod broker_url;
 mod connection;
 mod desk;
 mod fleet;
+mod house;
 mod inbound;
 mod keys;
 mod lanes;
@@ -26,6 +27,8 @@ mod link;
 mod queue;
 pub mod simulator;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 
 pub use broker_url::{Broker, BrokerError};
 pub use desk::{AnswerIn, Desk, IgnoredWhy, SampleIn, Trouble};

@@ -44,6 +44,11 @@ impl Actor {
         Self { kind: ActorKind::System, id: id.into() }
     }
 
+    /// A vehicle.
+    pub fn vehicle(id: impl Into<String>) -> Self {
+        Self { kind: ActorKind::Vehicle, id: id.into() }
+    }
+
     /// A payment gateway.
     pub fn gateway(id: impl Into<String>) -> Self {
         Self { kind: ActorKind::Gateway, id: id.into() }

@@ -61,9 +61,15 @@ keys! {
         "Origins that browsers may call from, besides the server's own.";
 
     MQTT_LISTEN "mqtt.listen" Kind::Address { or_none: true }, "127.0.0.1:1883",
-        "Where the embedded MQTT broker listens; empty: none. (Comes with vehicles.)";
+        "Where the embedded MQTT broker listens; port 0 asks for any free one; empty: none.";
     MQTT_BROKER "mqtt.broker" Kind::Url { schemes: &["mqtt", "mqtts"] }, "",
-        "Another MQTT broker to use instead. (Comes with vehicles.)";
+        "Another MQTT broker to use instead, with user and password: mqtts://holdfast-engine:…@host.";
+    MQTT_CA "mqtt.ca" Kind::Text, "",
+        "A file of certificates (PEM) to trust for mqtts, instead of the system's.";
+    MQTT_CLIENT_ID "mqtt.client_id" Kind::Text, "holdfast-engine",
+        "Our name at the broker: holdfast-engine, or that and something behind a dash.";
+    TELEMETRY_BYTES "mqtt.telemetry_bytes" Kind::Bytes { least: 0 }, "1GiB",
+        "How much raw telemetry is kept in the data directory's telemetry/; 0: none.";
 
     HOLD_TTL "holds.hold_ttl" SECONDS, "900s",
         "How long a reservation is held before it must be paid.";
@@ -146,15 +152,23 @@ keys! {
         "Free bytes on the data directory's disk below which /health/ready says no.";
 
     UNLOCK_ATTEMPT "unlock.attempt" SECONDS, "5s",
-        "How long one unlock command is waited for. (Comes with vehicles.)";
+        "How long one unlock command is waited for.";
     UNLOCK_ATTEMPTS "unlock.attempts" count(1, 10), "3",
-        "How often an unlock is tried. (Comes with vehicles.)";
+        "How often an unlock is tried.";
     UNLOCK_DEADLINE "unlock.deadline" SECONDS, "20s",
-        "When an unlock has failed for good. (Comes with vehicles.)";
+        "When an unlock has failed for good.";
     UNLOCK_LATE_GRACE "unlock.late_grace" SECONDS, "30s",
-        "How late an answer may still start the rental. (Comes with vehicles.)";
+        "How late an answer may still start the rental.";
     LOW_FUEL "vehicles.low_fuel_percent" count(0, 100), "15",
-        "Below this a vehicle is offered last. (Comes with vehicles.)";
+        "Below this a vehicle is offered last.";
+    VEHICLE_SILENCE "vehicles.silence" SECONDS, "24h",
+        "How long a vehicle may be silent before there is an alarm.";
+    RELOCK "vehicles.relock" SECONDS, "60s",
+        "How long after a lock that came to nothing it is asked for again.";
+    AUTO_CHARGE "damages.auto_charge_limit_minor" count(0, i64::MAX as u64), "0",
+        "Up to how much (minor units) a damage is charged without a decision; 0: always decided.";
+    FUEL_CHARGE "rentals.fuel_charge_minor_per_percent" count(0, 1_000_000), "0",
+        "What a missing percent of fuel costs at the return, in minor units; 0: nothing.";
 
     BUS_PARTITIONS "buses.partitions" count(1, 10_000), "12",
         "Partitions of a topic. (Comes with message buses.)";

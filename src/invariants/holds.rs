@@ -206,6 +206,12 @@ impl Holds {
             // What the reservation remembers of its attempts; what follows is told by other facts.
             Event::HoldCreated { .. } | Event::PaymentDeclined { .. } | Event::MoneyLost { .. } => {
             }
+            Event::VehicleAssigned { .. } | Event::VehicleWithdrawn { .. } => {
+                if from != Confirmed {
+                    wrong.push(format!("was given a vehicle, or another, while {}", from.name()));
+                }
+            }
+            Event::NoShow { .. } => wrong.extend(goes(hold, Completed, &[Confirmed])),
             Event::HoldExtended { new_expires_at, reason, .. } => {
                 if *reason == ExtensionReason::PaymentStarted && hold.extended {
                     wrong.push("was extended twice".into());

@@ -11,7 +11,8 @@
 //!         ├─► limits   what one user has taken ≤ what it may take
 //!         ├─► holds    deadlines, and how each hold ended
 //!         ├─► money    captured = kept + given back, by attempt
-//!         └─► tickets  one valid ticket a seat, only of what is finalized
+//!         ├─► tickets  one valid ticket a seat, only of what is finalized
+//!         └─► vehicles one owner, opened only for whoever has paid, closed when opened for nobody
 //!   finish ──► what must hold when nothing is under way any more
 //! ```
 
@@ -21,6 +22,7 @@ mod money;
 mod pools;
 mod seats;
 mod tickets;
+mod vehicles;
 
 use std::time::Duration;
 
@@ -140,6 +142,7 @@ pub struct Checker {
     holds: holds::Holds,
     money: money::Money,
     tickets: tickets::Tickets,
+    vehicles: vehicles::Vehicles,
 }
 
 impl Checker {
@@ -166,10 +169,10 @@ impl Checker {
             }
             Ok(AnyEvent::Payment(id, event)) => self.money.see(seen, id, &event, report),
             Ok(AnyEvent::Ticket(id, event)) => self.tickets.see(seen, id, &event),
+            Ok(AnyEvent::Vehicle(id, event)) => self.vehicles.see(seen, &id, &event, report),
             Ok(
                 AnyEvent::Item(..)
                 | AnyEvent::Notification(..)
-                | AnyEvent::Vehicle(..)
                 | AnyEvent::Inspection(..)
                 | AnyEvent::DeadLetter(..),
             ) => {}
@@ -186,8 +189,18 @@ impl Checker {
 
     /// What was found, judged at a moment at which the server is known to have been at work.
     pub fn finish_at(self, as_of: Timestamp) -> Findings {
-        let Self { mut report, moments, foreign, seats, pools, limits, holds, money, tickets } =
-            self;
+        let Self {
+            mut report,
+            moments,
+            foreign,
+            seats,
+            pools,
+            limits,
+            holds,
+            money,
+            tickets,
+            vehicles,
+        } = self;
         let end = End { as_of, moments: &moments };
         let mut findings =
             Findings { events: moments.len() as u64, foreign, ..Findings::default() };
@@ -197,6 +210,7 @@ impl Checker {
         limits.finish(&end, &holds, &mut report);
         money.finish(&end, &holds, &mut report, &mut findings);
         tickets.finish(&end, &holds, &mut report, &mut findings);
+        vehicles.finish(&end, &holds, &pools, &mut report);
         report.0.sort_by_key(|offence| offence.position);
         findings.offences = report.0;
         findings

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use holdfast_domain::payment::Event;
+use holdfast_domain::payment::{Event, Kind};
 use holdfast_domain::reservation::Capture;
 use holdfast_domain::{PaymentId, ReservationId, Timestamp};
 use holdfast_store::Position;
@@ -12,6 +12,7 @@ use super::{End, Findings, Report, Seen};
 
 struct Attempt {
     reservation: ReservationId,
+    kind: Kind,
     currency: &'static str,
     asked: i64,
     authorized: bool,
@@ -33,9 +34,10 @@ pub(super) struct Money {
 
 impl Money {
     pub(super) fn see(&mut self, seen: Seen, id: PaymentId, event: &Event, report: &mut Report) {
-        if let Event::Initiated { reservation_id, amount, attempt, .. } = event {
+        if let Event::Initiated { reservation_id, kind, amount, attempt, .. } = event {
             let new = Attempt {
                 reservation: *reservation_id,
+                kind: *kind,
                 currency: amount.currency.code(),
                 asked: amount.amount_minor,
                 authorized: false,
@@ -142,6 +144,8 @@ impl Money {
             let returning: i64 = attempt.returning.values().sum();
             // What its reservation may keep of it.
             let keeps = match hold {
+                // A damage or an extra is owed for itself, whatever became of the reservation's money.
+                _ if attempt.kind != Kind::Reservation => net - returning,
                 Some(hold) if mine && hold.stands.has_money() => net - returning,
                 // A cancellation may give back less than everything.
                 Some(hold) if mine => match hold.gives_back {

@@ -134,6 +134,11 @@ impl Pools {
         }
     }
 
+    /// How many there are of an item.
+    pub(super) fn total(&self, sku: &Sku) -> i64 {
+        self.pools.get(sku).map_or(0, |pool| pool.total)
+    }
+
     pub(super) fn finish(&self, end: &End<'_>, holds: &Holds, report: &mut Report) {
         for (sku, pool) in &self.pools {
             for (reservation, claim) in &pool.claims {

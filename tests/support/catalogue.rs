@@ -13,7 +13,7 @@ pub(crate) struct Hall<'a> {
 }
 
 /// The position of what was accepted, once the read models have seen it.
-async fn accepted(admin: &Person, result: &Value) {
+pub(super) async fn accepted(admin: &Person, result: &Value) {
     assert_eq!(result["__typename"], "Accepted", "{result}");
     let query = "query($at: Position) { seatMap(id: \"none\", minPosition: $at) { id } }";
     admin.query(query, json!({ "at": result["position"] })).await;

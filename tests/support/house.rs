@@ -41,6 +41,7 @@ pub(crate) struct House {
     child: Child,
     /// Where it answers, without a slash at the end.
     pub(crate) url: String,
+    mqtt: Option<String>,
     key: TokenKey,
     client: reqwest::Client,
 }
@@ -118,6 +119,7 @@ impl House {
         let url = line
             .strip_prefix("holdfast ready http=")
             .unwrap_or_else(|| panic!("the first line says where it is ready, not {line:?}"));
+        let mqtt = url.split(' ').find_map(|word| word.strip_prefix("mqtt=")).map(str::to_owned);
         let url = url.split(' ').next().expect("an address").to_owned();
         let side = Side::open(Self::data_in(directory.path()).join("side.sqlite")).await;
         let side = side.expect("the side file opens beside the server");
@@ -129,7 +131,16 @@ impl House {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client");
-        Ok(Self { directory, settings, flags, child, url, key: TokenKey::from_seed(&seed), client })
+        Ok(Self {
+            directory,
+            settings,
+            flags,
+            child,
+            url,
+            mqtt,
+            key: TokenKey::from_seed(&seed),
+            client,
+        })
     }
 
     fn data_in(directory: &Path) -> PathBuf {
@@ -160,6 +171,11 @@ impl House {
             command.env(format!("HOLDFAST__{name}"), value);
         }
         command
+    }
+
+    /// Where its embedded broker listens.
+    pub(crate) fn mqtt(&self) -> &str {
+        self.mqtt.as_deref().expect("the ready line names the broker")
     }
 
     /// Another command of the binary, on the same directory.

@@ -4,11 +4,15 @@ mod catalogue;
 mod client;
 mod house;
 mod judge;
+#[path = "../../iot/tests/support/mosquitto.rs"]
+pub(crate) mod mosquitto;
+mod road;
 
 pub(crate) use catalogue::{Hall, create_item, publish_hall, receive_stock};
 pub(crate) use client::{Answer, Person, seats_socket};
 pub(crate) use house::{House, binary, kill};
 pub(crate) use judge::{Ledger, judge_log, recorded};
+pub(crate) use road::{Between, Road, vehicle_is};
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -75,10 +75,11 @@ pub(super) async fn free(
 fn windows(spans: &[FreeSpan], number: u32) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
     for span in spans.iter().filter(|span| span.available >= number) {
+        let full = windows.len() == MOST_WINDOWS;
         match windows.last_mut() {
             Some(last) if last.until == Some(span.from) => last.until = span.until,
-            _ if windows.len() == MOST_WINDOWS => break,
-            _ => windows.push(Window { from: span.from, until: span.until }),
+            Some(_) if full => break,
+            Some(_) | None => windows.push(Window { from: span.from, until: span.until }),
         }
     }
     windows

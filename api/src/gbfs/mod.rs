@@ -21,8 +21,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority};
+use axum::extract::{FromRequestParts, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use holdfast_domain::{Timestamp, item};
 use holdfast_projections::{ItemRow, MOST_ROWS, PageRequest};
@@ -62,47 +63,48 @@ impl Kept {
 }
 
 /// `GET /gbfs/3/gbfs.json`
-pub(crate) async fn discovery(State(door): State<Arc<Door>>, request: Request) -> Response {
-    answer(&door, Document::Discovery, &request).await
+pub(crate) async fn discovery(State(door): State<Arc<Door>>, asked: Asked) -> Response {
+    answer(&door, Document::Discovery, &asked).await
 }
 
 /// `GET /gbfs/3/system_information.json`
-pub(crate) async fn system_information(
-    State(door): State<Arc<Door>>,
-    request: Request,
-) -> Response {
-    answer(&door, Document::SystemInformation, &request).await
+pub(crate) async fn system_information(State(door): State<Arc<Door>>, asked: Asked) -> Response {
+    answer(&door, Document::SystemInformation, &asked).await
 }
 
 /// `GET /gbfs/3/vehicle_types.json`
-pub(crate) async fn vehicle_types(State(door): State<Arc<Door>>, request: Request) -> Response {
-    answer(&door, Document::VehicleTypes, &request).await
+pub(crate) async fn vehicle_types(State(door): State<Arc<Door>>, asked: Asked) -> Response {
+    answer(&door, Document::VehicleTypes, &asked).await
 }
 
 /// `GET /gbfs/3/vehicle_status.json`
-pub(crate) async fn vehicle_status(State(door): State<Arc<Door>>, request: Request) -> Response {
-    answer(&door, Document::VehicleStatus, &request).await
+pub(crate) async fn vehicle_status(State(door): State<Arc<Door>>, asked: Asked) -> Response {
+    answer(&door, Document::VehicleStatus, &asked).await
 }
 
 /// `GET /gbfs/3/vehicle_availability.json`
-pub(crate) async fn vehicle_availability(
-    State(door): State<Arc<Door>>,
-    request: Request,
-) -> Response {
-    answer(&door, Document::VehicleAvailability, &request).await
+pub(crate) async fn vehicle_availability(State(door): State<Arc<Door>>, asked: Asked) -> Response {
+    answer(&door, Document::VehicleAvailability, &asked).await
 }
 
-async fn answer(door: &Door, document: Document, request: &Request) -> Response {
+/// Where the request was sent, and what its sender has already.
+#[derive(FromRequestParts)]
+pub(crate) struct Asked {
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+async fn answer(door: &Door, document: Document, asked: &Asked) -> Response {
     // Only one of them says where it is.
     let base = match document {
-        Document::Discovery => base(door, request),
+        Document::Discovery => base(door, asked),
         Document::SystemInformation
         | Document::VehicleTypes
         | Document::VehicleStatus
         | Document::VehicleAvailability => String::new(),
     };
     match kept(door, document, base).await {
-        Ok(kept) => shown(document, &kept, request.headers()),
+        Ok(kept) => shown(document, &kept, &asked.headers),
         Err(no) => no.into_response(),
     }
 }
@@ -189,12 +191,12 @@ fn shown(document: Document, kept: &Kept, headers: &HeaderMap) -> Response {
 }
 
 /// Under which URL the feed is reached: as it is set, else as it was asked.
-fn base(door: &Door, request: &Request) -> String {
+fn base(door: &Door, asked: &Asked) -> String {
     if let Some(url) = &door.config.gbfs.public_url {
         return url.trim_end_matches('/').into();
     }
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = asked.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = host.and_then(|host| host.parse::<Authority>().ok());
-    let authority = authority.or_else(|| request.uri().authority().cloned());
+    let authority = authority.or_else(|| asked.uri.authority().cloned());
     authority.map_or_else(|| "http://localhost".into(), |authority| format!("http://{authority}"))
 }

@@ -39,11 +39,11 @@ pub(crate) use scalars::position as read_position;
 
 /// What can be asked.
 #[derive(MergedObject)]
-struct Query(query::ShopQuery, fleet::FleetQuery);
+pub(crate) struct Query(query::ShopQuery, fleet::FleetQuery);
 
 /// What can be done.
 #[derive(MergedObject)]
-struct Mutation(mutation::ShopMutation, fleet::FleetMutation);
+pub(crate) struct Mutation(mutation::ShopMutation, fleet::FleetMutation);
 
 type Built = Schema<Query, Mutation, subscription::Subscription>;
 

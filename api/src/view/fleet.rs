@@ -86,7 +86,6 @@ impl From<VehicleRow> for VehicleView {
 pub(crate) struct InspectionView {
     pub(crate) id: InspectionId,
     pub(crate) reservation_id: ReservationId,
-    pub(crate) user_id: UserId,
     pub(crate) description: String,
     pub(crate) photos: Vec<Photo>,
     pub(crate) claim_status: ClaimStatus,
@@ -102,7 +101,6 @@ impl InspectionView {
         Some(Self {
             id,
             reservation_id: state.reservation_id?,
-            user_id: state.user_id.clone()?,
             description: state.description.clone(),
             photos: state.photos.clone(),
             claim_status: state.status,
@@ -121,7 +119,6 @@ impl From<InspectionRow> for InspectionView {
         Self {
             id: row.id,
             reservation_id: row.reservation_id,
-            user_id: row.user_id,
             description: row.description,
             photos: row.photos,
             claim_status: row.claim_status,

@@ -27,19 +27,10 @@ pub(crate) enum Manner {
     Jammed,
 }
 
-/// Where a car stands, and how it behaves.
-#[derive(Clone, Copy, Debug)]
-struct Car {
-    manner: Manner,
-    odometer_m: u64,
-    fuel_pct: u8,
-    seq: u64,
-}
-
 #[derive(Default)]
 pub(crate) struct Garage {
     engine: OnceLock<Engine>,
-    cars: Mutex<HashMap<VehicleId, Car>>,
+    cars: Mutex<HashMap<VehicleId, Manner>>,
     sent: Mutex<Vec<VehicleCall>>,
 }
 
@@ -54,7 +45,7 @@ impl Garage {
 
     pub(crate) fn behave(&self, car: &str, manner: Manner) {
         let id = VehicleId::new(car).unwrap();
-        locked(&self.cars).get_mut(&id).unwrap().manner = manner;
+        *locked(&self.cars).get_mut(&id).unwrap() = manner;
     }
 
     /// What was sent to a car so far.
@@ -69,24 +60,17 @@ impl Garage {
         self.answer(&call, done(call.kind)).await;
     }
 
-    async fn answer(&self, call: &VehicleCall, status: Answer) {
+    async fn answer(&self, call: &VehicleCall, answer: Answer) {
         let engine = self.engine.get().unwrap();
-        let car = {
-            let mut cars = locked(&self.cars);
-            let car = cars.get_mut(&call.vehicle_id).unwrap();
-            car.seq += 1;
-            *car
-        };
-        let answer = VehicleAnswerIn {
+        let told = VehicleAnswerIn {
             kind: call.kind,
-            status,
+            answer,
             command_id: call.command_id,
             device_time: engine.now(),
-            seq: car.seq,
-            odometer_m: Some(car.odometer_m),
-            fuel_pct: Some(car.fuel_pct),
+            odometer_m: None,
+            fuel_pct: None,
         };
-        engine.vehicle_answered(call.vehicle_id.clone(), answer).await.unwrap();
+        engine.vehicle_answered(call.vehicle_id.clone(), told).await.unwrap();
     }
 }
 
@@ -101,8 +85,8 @@ fn done(kind: CommandKind) -> Answer {
 impl VehicleLink for Garage {
     async fn send(&self, call: &VehicleCall) -> Sent {
         locked(&self.sent).push(call.clone());
-        let manner = locked(&self.cars).get(&call.vehicle_id).map_or(Manner::Silent, |c| c.manner);
-        match manner {
+        let manner = locked(&self.cars).get(&call.vehicle_id).copied();
+        match manner.unwrap_or(Manner::Silent) {
             Manner::Obeys => self.answer(call, done(call.kind)).await,
             Manner::Jammed => self.answer(call, Answer::Jammed).await,
             Manner::Silent => {}
@@ -128,9 +112,7 @@ impl World {
             "sku": sku, "odometerMetres": "12345000", "fuelPercent": 80});
         self.accepted(&operator, "registerVehicle", vehicle).await;
         let name = VehicleId::new(id).unwrap();
-        let manner = Manner::Obeys;
-        let car = Car { manner, odometer_m: 12_345_000, fuel_pct: 80, seq: 0 };
-        locked(&self.garage.cars).insert(name.clone(), car);
+        locked(&self.garage.cars).insert(name.clone(), Manner::Obeys);
         self.engine.vehicle_connected(name, 1).await.unwrap();
         self.settled().await;
     }

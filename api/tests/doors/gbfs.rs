@@ -147,24 +147,16 @@ impl Fleet {
         self.ask(name, reserve).await;
     }
 
-    /// From the unlock to the return, without the lock: that is between vehicle and link.
+    /// Drives off. Unlocking and locking is between vehicle and link.
     async fn drive(&mut self, name: &str, number: u64) {
         let reservation_id = reservation(number);
         self.ask(name, vehicle::Command::StartTrip { reservation_id }).await;
     }
 
     async fn come_back(&mut self, name: &str, number: u64) {
-        let (reservation_id, epoch) = (reservation(number), 1);
-        let end = vehicle::Command::EndTrip {
-            reservation_id,
-            odometer_m: 9_000,
-            fuel_pct: 50,
-            lock: false,
-        };
+        let (reservation_id, odometer_m, fuel_pct) = (reservation(number), 9_000, 50);
+        let end = vehicle::Command::EndTrip { reservation_id, odometer_m, fuel_pct, lock: false };
         self.ask(name, end).await;
-        let reason = ReleaseReason::Completed;
-        self.ask(name, vehicle::Command::ReleaseReservation { reservation_id, epoch, reason })
-            .await;
     }
 
     /// A booking of the class for a time ahead.

@@ -2,9 +2,9 @@
 //! deadline; then the reservation is recorded. DOMAIN.md C.1, *Acquisition*.
 //!
 //! ```text
-//!   limits ─► pools, by sku ─► seat maps, by id ─► PlaceHold ─► held
-//!      │           │                │                 │
-//!      └───────────┴── refused ─────┴─────────────────┘
+//!   limits ─► pools, by sku ─► seat maps, by id ─► vehicle ─► PlaceHold ─► held
+//!      │           │                │                │            │
+//!      └───────────┴── refused ─────┴────────────────┴────────────┘
 //!                        │
 //!           take this attempt's name off, in reverse order
 //! ```
@@ -13,16 +13,20 @@
 //! between leaves claims that lapse by themselves; the customer's retry has the same reservation id and
 //! carries on. A retry may run beside an attempt that is only paused: each has a name of its own.
 
+mod assign;
+mod vehicle;
 mod wish;
 
 use holdfast_domain::reservation::{self, Channel, Claim, Line, LineKind};
 use holdfast_domain::seatmap::{self, Owner, Seats};
 use holdfast_domain::{
-    AttemptId, LimitId, Money, ReservationId, SeatId, SeatMapId, Sku, Timestamp, inventory, limit,
+    AttemptId, LimitId, Money, ReservationId, SeatId, SeatMapId, Sku, Timestamp, VehicleId,
+    inventory, limit,
 };
 
 use crate::dispatch::{Context, FIRST_EPOCH, Failed};
 use crate::{Done, Engine, LineRequest, Rejection, Request};
+pub(crate) use assign::Assignment;
 use wish::{Pool, Wish};
 
 /// How often seats are chosen anew because somebody took one of them meanwhile.
@@ -33,6 +37,7 @@ enum Taken {
     Limit(LimitId),
     Pool(Sku),
     Seats(SeatMapId),
+    Vehicle(VehicleId),
 }
 
 /// One run of an acquisition.
@@ -102,6 +107,9 @@ impl Engine {
         };
         match placed {
             Ok(recording) => {
+                if recording.replayed {
+                    attempt.give_back_another_vehicle().await;
+                }
                 Ok(Done { position: recording.position, replayed: recording.replayed })
             }
             // It may be held all the same; what is not lapses.
@@ -119,7 +127,7 @@ type Held = (Vec<Line>, Vec<Claim>, reservation::Policies);
 impl Attempt<'_> {
     /// Takes claim by claim; the lines and claims say what was got.
     async fn take(&mut self, wish: Wish) -> Result<Held, Rejection> {
-        let Wish { mut lines, limits, pools, seats, policies } = wish;
+        let Wish { mut lines, limits, pools, seats, vehicle, policies } = wish;
         let mut claims = Vec::new();
         for (limit, (quantity, max)) in limits {
             self.take_limit(&limit, quantity, max).await?;
@@ -139,6 +147,14 @@ impl Attempt<'_> {
             seat_ids.sort();
             lines.extend(by_price(&map, wanted.sku, got));
             claims.push(Claim::SeatMap { r#ref: map, seat_ids });
+        }
+        if let Some(class) = vehicle {
+            let got = self.take_vehicle(&class).await?;
+            let line = lines.iter_mut().find(|line| line.kind == LineKind::Vehicle);
+            if let Some(line) = line {
+                line.vehicle_id = Some(got.clone());
+            }
+            claims.push(Claim::Vehicle { r#ref: got });
         }
         for (number, line) in (1..).zip(&mut lines) {
             line.line_id = number;
@@ -260,6 +276,7 @@ impl Attempt<'_> {
                     let context = self.context("withdraw", &format!("{number}/{map}"));
                     dispatch.order::<seatmap::State>(map, command, context).await.map(drop)
                 }
+                Taken::Vehicle(id) => self.withdraw_vehicle(id, &number).await,
             };
             if let Err(failed) = outcome {
                 tracing::warn!(reservation = %reservation_id, ?failed, "a claim is left to lapse");
@@ -278,6 +295,7 @@ fn seats_gone(rejection: &Rejection) -> bool {
         | Rejection::InvalidInput(_)
         | Rejection::TooManyHolds { .. }
         | Rejection::VersionConflict { .. }
+        | Rejection::Vehicle { .. }
         | Rejection::KeyReused
         | Rejection::InFlight
         | Rejection::Unavailable(_)

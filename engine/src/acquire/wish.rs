@@ -26,6 +26,8 @@ pub(super) struct Wish {
     pub(super) limits: BTreeMap<LimitId, (u32, u32)>,
     pub(super) pools: BTreeMap<Sku, Pool>,
     pub(super) seats: BTreeMap<SeatMapId, WantedSeats>,
+    /// The class of a vehicle that is wanted now; one for a period is assigned when that begins.
+    pub(super) vehicle: Option<Sku>,
     pub(super) policies: Policies,
 }
 
@@ -65,7 +67,7 @@ struct Builder<'a> {
     /// The strictest so far; none before the first line.
     policies: Option<(OnDecline, LatePayment)>,
     vehicles: u32,
-    /// False where the rental starts at its return.
+    vehicle: Option<Sku>,
     remote_unlock: bool,
 }
 
@@ -92,6 +94,7 @@ impl Engine {
             parts: BTreeMap::new(),
             policies: None,
             vehicles: 0,
+            vehicle: None,
             remote_unlock: true,
         };
         for line in lines {
@@ -168,6 +171,7 @@ impl Builder<'_> {
                 if self.vehicles > 1 || quantity > 1 {
                     return invalid("at most one vehicle in a reservation");
                 }
+                self.vehicle = period.is_none().then(|| sku.clone());
                 self.remote_unlock = description.remote_unlock;
                 (LineKind::Vehicle, false)
             }
@@ -253,6 +257,7 @@ impl Builder<'_> {
             limits: self.limits,
             pools: self.pools,
             seats,
+            vehicle: self.vehicle,
             policies: Policies {
                 on_decline,
                 late_payment,

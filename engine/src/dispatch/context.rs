@@ -84,6 +84,11 @@ impl Context {
         Self { moment: Some(moment), ..self }
     }
 
+    /// What was asked for under the customer's key.
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        self.key.as_ref().map(|(_, fingerprint)| fingerprint.as_str())
+    }
+
     /// What is stored beside an event of this command.
     pub(crate) fn metadata(
         &self,

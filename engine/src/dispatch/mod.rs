@@ -12,7 +12,9 @@
 //! While an append is on its way to the disk, the next commands gather; so a hot stream needs no lock
 //! and no retry, and one sync serves many customers. Nobody is answered before the append is durable.
 
+mod both;
 mod context;
+mod judge;
 mod load;
 mod memory;
 mod slot;
@@ -36,6 +38,7 @@ use crate::ports::Ids;
 use crate::settings::{Protections, Settings};
 use crate::snapshots::Snapshots;
 
+pub(crate) use both::Part;
 pub(crate) use context::{Context, FIRST_EPOCH};
 pub use load::{AsOf, Loaded};
 pub(crate) use load::{Hot, Unreached, command_of, fold, stream_of};
@@ -144,6 +147,7 @@ impl Failed {
                 | Rejection::InvalidInput(_)
                 | Rejection::TooManyHolds { .. }
                 | Rejection::VersionConflict { .. }
+                | Rejection::Vehicle { .. }
                 | Rejection::KeyReused
                 | Rejection::InFlight,
             )

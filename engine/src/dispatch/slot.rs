@@ -6,32 +6,29 @@
 //!                               └──┘ next batch
 //! ```
 //!
+//! Whoever has to decide on two streams at once has the state lent (`both.rs`): meanwhile the slot waits
+//! for it, and the commands wait for the slot.
+//!
 //! A slot whose write failed, or whose outcome is unknown, forgets its state: it held decisions that
 //! are perhaps not true.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use cqrs_es::Aggregate;
-use cqrs_es::event_sink::EventSink;
 use futures::FutureExt;
-use holdfast_domain::Timestamp;
-use holdfast_schemas::StoredEvent;
-use holdfast_store::{AppendError, Expected, NewEvent, Position, StreamAppend};
+use holdfast_store::{AppendError, NewEvent, Position, StreamAppend};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::context::event_id;
+use super::judge::{Decided, Settled};
 use super::load::{Hot, Unreached};
 use super::memory::{Memory, Recorded};
 use super::{Context, House, stream_name};
 use crate::Rejection;
-use crate::hosted::{Asked, Hosted};
+use crate::hosted::Hosted;
 
 /// How many may wait for one stream; further customers are told to come back. The house's own
 /// commands pass: their number is bounded where they are made.
@@ -39,7 +36,7 @@ const WAITING: usize = 4_096;
 /// How many commands go into one append.
 const BATCH: usize = 256;
 /// How often a batch is decided again because somebody else was faster.
-const TRIES: u32 = 12;
+pub(super) const TRIES: u32 = 12;
 
 /// A command on its way.
 pub(super) struct Order<D: Hosted> {
@@ -56,13 +53,30 @@ pub(super) enum Work<D: Hosted> {
     Order(Order<D>),
     /// Wants to see the state, at least as of that version.
     Look(Option<u64>, Look<D>),
+    /// Wants to have the state for a while.
+    Lend(oneshot::Sender<Result<Lent<D>, Unreached>>),
+}
+
+/// A stream's state in the hands of somebody who decides on two streams at once. Not given back, it is
+/// forgotten, and loaded when it is needed again.
+pub(super) struct Lent<D: Hosted> {
+    pub(super) hot: Box<Hot<D>>,
+    back: oneshot::Sender<Box<Hot<D>>>,
+}
+
+impl<D: Hosted> Lent<D> {
+    /// What it holds must be true.
+    pub(super) fn give_back(self) {
+        // A slot that is gone needs no state.
+        let _ = self.back.send(self.hot);
+    }
 }
 
 impl<D: Hosted> Work<D> {
     fn is_internal(&self) -> bool {
         match self {
             Self::Order(order) => order.context.internal,
-            Self::Look(..) => false,
+            Self::Look(..) | Self::Lend(_) => false,
         }
     }
 }
@@ -93,6 +107,22 @@ pub(crate) struct Recording<D: Hosted> {
     pub(crate) position: Position,
     /// Whether it had been recorded before.
     pub(crate) replayed: bool,
+}
+
+impl<D: Hosted> Recording<D> {
+    pub(super) fn replayed(recorded: &Recorded) -> Self {
+        Self {
+            events: Vec::new(),
+            versions: Some((recorded.first, recorded.last)),
+            position: recorded.position,
+            replayed: true,
+        }
+    }
+
+    /// The stream's last event stands at `position`.
+    pub(super) fn already_so(position: Position) -> Self {
+        Self { events: Vec::new(), versions: None, position, replayed: false }
+    }
 }
 
 /// Why a command was not done.
@@ -198,8 +228,7 @@ impl<D: Hosted> Slot<D> {
     }
 
     async fn serve(&self, batch: Vec<Work<D>>, hot: Option<Box<Hot<D>>>) -> Option<Box<Hot<D>>> {
-        let mut orders = Vec::new();
-        let mut looks = Vec::new();
+        let (mut orders, mut looks, mut lends) = (Vec::new(), Vec::new(), Vec::new());
         let mut wanted = None;
         for work in batch {
             match work {
@@ -208,18 +237,42 @@ impl<D: Hosted> Slot<D> {
                     wanted = wanted.max(at_least);
                     looks.push(look);
                 }
+                Work::Lend(borrower) => lends.push(borrower),
             }
         }
         let hot = hot.filter(|hot| wanted.is_none() || hot.version >= wanted);
         let hot = if orders.is_empty() { hot } else { self.decide(orders, hot, None).await };
-        if looks.is_empty() {
-            return hot;
+        let mut hot = if looks.is_empty() { hot } else { self.show(looks, hot).await };
+        for borrower in lends {
+            hot = self.lend(borrower, hot).await;
         }
-        let hot = match hot {
+        hot
+    }
+
+    async fn loaded(&self, hot: Option<Box<Hot<D>>>) -> Result<Box<Hot<D>>, Unreached> {
+        match hot {
             Some(hot) => Ok(hot),
             None => Hot::load(&self.house, &self.id).await.map(Box::new),
-        };
-        match hot {
+        }
+    }
+
+    /// Lends the state out and waits until it comes back, or does not.
+    async fn lend(
+        &self,
+        borrower: oneshot::Sender<Result<Lent<D>, Unreached>>,
+        hot: Option<Box<Hot<D>>>,
+    ) -> Option<Box<Hot<D>>> {
+        let (back, returned) = oneshot::channel();
+        let lent = self.loaded(hot).await.map(|hot| Lent { hot, back });
+        match borrower.send(lent) {
+            Ok(()) => returned.await.ok(),
+            // Who has gone away has not touched it.
+            Err(unwanted) => unwanted.ok().map(|lent| lent.hot),
+        }
+    }
+
+    async fn show(&self, looks: Vec<Look<D>>, hot: Option<Box<Hot<D>>>) -> Option<Box<Hot<D>>> {
+        match self.loaded(hot).await {
             Ok(hot) => {
                 for look in looks {
                     look(Ok(View {
@@ -275,7 +328,7 @@ impl<D: Hosted> Slot<D> {
             let count = events.len() as u64;
             let append = StreamAppend {
                 stream: stream_name::<D>(&self.id),
-                expected: self.expected(current.version),
+                expected: self.house.expected(current.version),
                 events,
             };
             let error = match self.house.store.append(vec![append]).await {
@@ -335,13 +388,6 @@ impl<D: Hosted> Slot<D> {
         None
     }
 
-    fn expected(&self, version: Option<u64>) -> Expected {
-        if !self.house.protections.expected_version {
-            return Expected::Any;
-        }
-        version.map_or(Expected::NoStream, Expected::Exact)
-    }
-
     /// Judges each command on what the ones before it have decided.
     async fn judge(
         &self,
@@ -358,7 +404,16 @@ impl<D: Hosted> Slot<D> {
                 Some(verdict) => verdict,
                 None => {
                     let now = order.context.moment.unwrap_or(now);
-                    self.judge_one(hot, order, now, &mut events).await
+                    let Order { command, context, .. } = order;
+                    match self.house.decide(&self.id, hot, command, context, now).await {
+                        Err(refusal) => Verdict::Refused(refusal),
+                        Ok(Decided { facts, .. }) if facts.is_empty() => Verdict::AlreadySo,
+                        Ok(Decided { facts, mut stored }) => {
+                            let begin = events.len();
+                            events.append(&mut stored);
+                            Verdict::Recorded(facts, begin)
+                        }
+                    }
                 }
             };
             if let Verdict::Recorded(..) = verdict {
@@ -377,56 +432,15 @@ impl<D: Hosted> Slot<D> {
         order: &Order<D>,
         known: Option<usize>,
     ) -> Option<Verdict<D>> {
-        let context = &order.context;
-        let asked = context.key.as_ref().map(|(_, fingerprint)| fingerprint.as_str());
-        if self.house.protections.command_memory {
-            if let Some(index) = known {
-                let first = orders[index].context.key.as_ref();
-                let same = first.map(|(_, fingerprint)| fingerprint.as_str()) == asked;
-                let reused = Verdict::Rejected(Rejection::KeyReused);
-                return Some(if same { Verdict::Repeated(index) } else { reused });
-            }
-            if let Some(recorded) = hot.memory.get(&context.command_id) {
-                let same = recorded.fingerprint.as_deref() == asked;
-                let reused = Verdict::Rejected(Rejection::KeyReused);
-                return Some(if same { Verdict::Replayed(recorded.clone()) } else { reused });
-            }
+        if let Some(index) = known.filter(|_| self.house.protections.command_memory) {
+            let same = orders[index].context.fingerprint() == order.context.fingerprint();
+            let reused = Verdict::Rejected(Rejection::KeyReused);
+            return Some(if same { Verdict::Repeated(index) } else { reused });
         }
-        let actual = hot.aggregate.0.version();
-        let expected = context.if_version.filter(|expected| *expected != actual)?;
-        Some(Verdict::Rejected(Rejection::VersionConflict { expected, actual }))
-    }
-
-    async fn judge_one(
-        &self,
-        hot: &mut Hot<D>,
-        order: &Order<D>,
-        now: Timestamp,
-        events: &mut Vec<NewEvent>,
-    ) -> Verdict<D> {
-        let asked = Asked { id: self.id.clone(), command: order.command.clone(), now };
-        let sink = EventSink::default();
-        if let Err(refusal) = hot.aggregate.handle(asked, &(), &sink).await {
-            return Verdict::Refused(refusal);
-        }
-        let decided: Vec<D::Event> =
-            sink.collect().await.into_iter().map(|event| event.0).collect();
-        if decided.is_empty() {
-            return Verdict::AlreadySo;
-        }
-        let begin = events.len();
-        for (index, event) in decided.iter().enumerate() {
-            let about = D::about(&self.id, &hot.aggregate.0, event);
-            let metadata = order.context.metadata(&self.house.settings.tenant, now, about);
-            events.push(NewEvent {
-                id: event_id(order.context.command_id, index),
-                kind: event.kind().into(),
-                schema_version: event.schema_version(),
-                metadata: Bytes::from(metadata.encode()),
-                data: Bytes::from(event.encode()),
-            });
-        }
-        Verdict::Recorded(decided, begin)
+        self.house.settled(hot, &order.context).map(|settled| match settled {
+            Settled::Recorded(recorded) => Verdict::Replayed(recorded),
+            Settled::Rejected(rejection) => Verdict::Rejected(rejection),
+        })
     }
 
     fn remember(
@@ -438,8 +452,7 @@ impl<D: Hosted> Slot<D> {
     ) {
         for (order, verdict) in orders.iter().zip(verdicts) {
             if let Verdict::Recorded(events, index) = verdict {
-                let key = order.context.key.as_ref();
-                let recorded = begin.recorded(*index, events.len(), key.map(|(_, f)| f.as_str()));
+                let recorded = begin.recorded(*index, events.len(), order.context.fingerprint());
                 hot.memory.add(order.context.command_id, recorded);
             }
         }
@@ -453,12 +466,7 @@ impl<D: Hosted> Slot<D> {
         begin: Option<Begin>,
     ) {
         let as_of = self.house.store.head().max(hot.position);
-        let replayed = |recorded: &Recorded| Recording {
-            events: Vec::new(),
-            versions: Some((recorded.first, recorded.last)),
-            position: recorded.position,
-            replayed: true,
-        };
+        let replayed = Recording::replayed;
         let repeats: HashMap<usize, Recorded> = verdicts
             .iter()
             .enumerate()
@@ -481,12 +489,7 @@ impl<D: Hosted> Slot<D> {
                 }
                 Verdict::Repeated(first) => Ok(replayed(&repeats[&first])),
                 Verdict::Replayed(recorded) => Ok(replayed(&recorded)),
-                Verdict::AlreadySo => Ok(Recording {
-                    events: Vec::new(),
-                    versions: None,
-                    position: hot.position,
-                    replayed: false,
-                }),
+                Verdict::AlreadySo => Ok(Recording::already_so(hot.position)),
                 Verdict::Refused(refusal) => Err(Failure::Refused(refusal, as_of)),
                 Verdict::Rejected(rejection) => Err(Failure::Rejected(rejection)),
             };
@@ -498,14 +501,19 @@ impl<D: Hosted> Slot<D> {
 
 /// Where an append begins, in its stream and in the log.
 #[derive(Clone, Copy)]
-struct Begin {
-    version: u64,
-    position: Position,
+pub(super) struct Begin {
+    pub(super) version: u64,
+    pub(super) position: Position,
 }
 
 impl Begin {
     /// What a command has recorded whose events begin at `index` of the append.
-    fn recorded(self, index: usize, count: usize, fingerprint: Option<&str>) -> Recorded {
+    pub(super) fn recorded(
+        self,
+        index: usize,
+        count: usize,
+        fingerprint: Option<&str>,
+    ) -> Recorded {
         let first = self.version + index as u64;
         let last = first + count as u64 - 1;
         let position = Position(self.position.0 + (index + count) as u64 - 1);

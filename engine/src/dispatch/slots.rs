@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::load::Unreached;
-use super::slot::{Failure, Look, Order, Recording, Slot, View, Work};
+use super::slot::{Failure, Lent, Look, Order, Recording, Slot, View, Work};
 use super::{Context, House};
 use crate::Rejection;
 use crate::hosted::Hosted;
@@ -51,6 +51,13 @@ impl<D: Hosted> Slots<D> {
         });
         self.slot(id).take_in(Work::Look(at_least, look)).map_err(Unreached::Passing)?;
         answered.await.unwrap_or_else(|_| Err(Unreached::Broken(fault())))
+    }
+
+    /// The state, for somebody who decides on two streams at once; nobody else decides there meanwhile.
+    pub(super) async fn lend(&self, id: &D::Id) -> Result<Lent<D>, Unreached> {
+        let (borrower, lent) = oneshot::channel();
+        self.slot(id).take_in(Work::Lend(borrower)).map_err(Unreached::Passing)?;
+        lent.await.unwrap_or_else(|_| Err(Unreached::Broken(fault())))
     }
 
     fn slot(&self, id: &D::Id) -> Arc<Slot<D>> {

@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::dispatch::{Dispatch, House};
 use crate::engine::OpenLetters;
+use crate::fleet::Fleet;
 use crate::letters;
 use crate::side::{KeyRow, Side, SideError};
 
@@ -36,6 +37,7 @@ pub(crate) struct Index {
     pub(crate) keys: Keys,
     pub(crate) live: LiveHolds,
     pub(crate) bells: Bells,
+    pub(crate) fleet: Fleet,
     letters: Mutex<OpenLetters>,
     queue: writer::Queue,
     position: watch::Sender<Position>,
@@ -49,6 +51,7 @@ impl Index {
             side,
             live: LiveHolds::default(),
             bells: Bells::default(),
+            fleet: Fleet::default(),
             letters: Mutex::default(),
             queue: writer::Queue::default(),
             position: watch::Sender::new(Position::ZERO),
@@ -147,6 +150,7 @@ impl Index {
             self.keys.note(&rows);
             self.queue.offer(at, rows, upto);
             at = upto;
+            self.fleet.hear(&events, upto);
             self.position.send_replace(upto);
             self.bells.ring(&events);
         }

@@ -17,6 +17,7 @@ mod parking;
 mod perform;
 mod progress;
 mod timers;
+mod vehicles;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;

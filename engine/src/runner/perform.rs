@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_domain::payment::{self, Status, Via};
-use holdfast_domain::process::{Alarm, Ask, Charge, Command, GatewayCall, VehicleCall};
+use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall};
 use holdfast_domain::{
     PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap, vehicle,
 };
@@ -21,7 +21,7 @@ use super::parking::{Trouble, told};
 use super::{Work, Worker};
 use crate::Rejection;
 use crate::dispatch::{Context, Failed, View};
-use crate::ports::{GatewayAnswer, Sent};
+use crate::ports::GatewayAnswer;
 use crate::side::TimerRow;
 
 /// Gateways forget keys after a day at the earliest; what is nearly as old is asked for first.
@@ -227,60 +227,16 @@ impl Worker {
                 Ok(())
             }
             Ask::Gateway(call) => self.call(call, id, cause).await,
-            Ask::Charge(charge) => self.charge(charge, id, cause).await,
             Ask::Vehicle(call) => self.send(call).await,
-            Ask::Assign { reservation_id, epoch: _ } => {
-                self.alarm(&Alarm::NoVehicle { reservation_id: *reservation_id });
-                Ok(())
+            Ask::Assign { reservation_id, epoch } => {
+                self.assign(reservation_id, *epoch, id, cause).await
             }
+            Ask::Charge(charge) => self.charge(charge, id, cause).await,
             Ask::Alarm(alarm) => {
                 self.alarm(alarm);
                 Ok(())
             }
         }
-    }
-
-    /// Charges more on whatever the reservation was paid by.
-    async fn charge(
-        self: &Arc<Self>,
-        charge: &Charge,
-        id: Uuid,
-        cause: &Cause,
-    ) -> Result<(), Failure> {
-        let paid_by = charge.reservation_id.payment_id();
-        let means = self.patiently(|| {
-            let look = |view: View<'_, payment::State>| view.state.means();
-            self.core.dispatch.try_look::<payment::State, _>(&paid_by, look)
-        });
-        let trouble = |failed| Failure { text: told(failed), parks_lane: true };
-        let command = charge.on(means.await.map_err(trouble)?);
-        self.command(&command, id, id, cause).await.map(|_| ())
-    }
-
-    /// Sends a command to a vehicle, unless it has ended meanwhile. A broker that does not take it is no
-    /// failure: the next attempt comes by itself, and at its deadline the command has failed.
-    async fn send(&self, call: &VehicleCall) -> Result<(), Failure> {
-        let id = call.command_id;
-        let under_way = self.patiently(|| {
-            let look = move |view: View<'_, vehicle::State>| {
-                view.state.command().is_some_and(|command| command.command_id == id)
-            };
-            self.core.dispatch.try_look::<vehicle::State, _>(&call.vehicle_id, look)
-        });
-        let trouble = |failed| Failure { text: told(failed), parks_lane: true };
-        if !under_way.await.map_err(trouble)? || call.exp <= self.core.now() {
-            return Ok(());
-        }
-        let outcome = match self.core.vehicles.send(call).await {
-            Sent::Handed => "handed",
-            Sent::Expired => "expired",
-            Sent::NotConnected(why) => {
-                tracing::warn!(vehicle = %call.vehicle_id, command = %id, why, "not sent");
-                "not_connected"
-            }
-        };
-        metrics::counter!("holdfast_vehicle_commands_total", "outcome" => outcome).increment(1);
-        Ok(())
     }
 
     /// One command; false when it was refused, and what then follows is done.
@@ -413,9 +369,9 @@ impl Worker {
             Alarm::NoVehicle { .. } => "no_vehicle",
             Alarm::VehicleSilent { .. } => "vehicle_silent",
             Alarm::SpoofedAnswer { .. } => "spoofed_answer",
-            Alarm::OdometerAnomaly { .. } => "odometer_anomaly",
             Alarm::UnlockedInVain { .. } => "unlocked_in_vain",
             Alarm::ChargeFailed { .. } => "charge_failed",
+            Alarm::OdometerAnomaly { .. } => "odometer_anomaly",
         };
         metrics::counter!("holdfast_alarms_total", "kind" => kind).increment(1);
         self.core.alarm(alarm.clone());

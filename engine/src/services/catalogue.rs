@@ -80,7 +80,7 @@ impl Engine {
         self.noted(request, stream, work).await
     }
 
-    async fn kind_of(&self, sku: &Sku) -> Result<item::Kind, Rejection> {
+    pub(crate) async fn kind_of(&self, sku: &Sku) -> Result<item::Kind, Rejection> {
         let kind = self.look::<item::State, _>(sku, |item| {
             item.description.as_ref().map(|description| description.kind)
         });
@@ -175,7 +175,7 @@ impl Engine {
 }
 
 /// Whose name stands in an operator's events.
-fn user_of(caller: &Caller) -> UserId {
+pub(super) fn user_of(caller: &Caller) -> UserId {
     match &caller.by {
         By::Owner(user) | By::Operator(user) => user.clone(),
         By::System => caller.user_id.clone(),

@@ -2,12 +2,17 @@
 //! the key has recorded before, or taken to its stream; a refusal is noted beside the log.
 
 mod catalogue;
+mod fleet;
 mod gate;
+mod inbound;
+mod inspections;
 mod letters;
 mod outcome;
 mod payments;
+mod rentals;
 mod reservations;
 mod seats;
+mod unlocking;
 mod webhooks;
 
 use std::future::Future;
@@ -15,7 +20,7 @@ use std::future::Future;
 use holdfast_domain::Decider;
 use holdfast_store::StreamId;
 
-use crate::dispatch::{Context, Recording, stream_name};
+use crate::dispatch::{Context, Failed, Part, Recording, stream_name};
 use crate::follow::InFlight;
 use crate::hosted::Hosted;
 use crate::side::{KeyRow, RejectedCommand};
@@ -52,13 +57,31 @@ impl Engine {
         command: D::Command,
         context: Context,
     ) -> Result<Recording<D>, Rejection> {
+        let ordered = self.0.dispatch.order::<D>(id, command, context).await;
+        self.bind(request, id, ordered)
+    }
+
+    /// The same for a command that has a part in a second stream: all of it is recorded, or nothing.
+    pub(crate) async fn record_both<A: Hosted, B: Hosted>(
+        &self,
+        request: &Request,
+        first: Part<A>,
+        then: impl Fn(&A) -> Option<Part<B>> + Send + Sync,
+    ) -> Result<Recording<A>, Rejection> {
+        let id = first.id.clone();
+        let ordered = self.0.dispatch.both::<A, B>(first, then).await;
+        self.bind(request, &id, ordered)
+    }
+
+    /// Binds a request's key to what was recorded.
+    fn bind<D: Hosted>(
+        &self,
+        request: &Request,
+        id: &D::Id,
+        ordered: Result<Recording<D>, Failed>,
+    ) -> Result<Recording<D>, Rejection> {
         let stream = stream_name::<D>(id);
-        let recording = self
-            .0
-            .dispatch
-            .order::<D>(id, command, context)
-            .await
-            .map_err(|failed| failed.rejection(stream.key()))?;
+        let recording = ordered.map_err(|failed| failed.rejection(stream.key()))?;
         if let Some((first, last)) = recording.versions {
             self.0.index.keys.note(&[KeyRow {
                 command_id: request.command_id(),
@@ -117,6 +140,7 @@ impl Engine {
             | Rejection::InvalidInput(_)
             | Rejection::TooManyHolds { .. }
             | Rejection::VersionConflict { .. }
+            | Rejection::Vehicle { .. }
             | Rejection::KeyReused
             | Rejection::Unavailable(_)
             | Rejection::OutcomeUnknown(_) => self.store().head(),

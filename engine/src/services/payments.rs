@@ -5,6 +5,7 @@ use holdfast_domain::process::GatewayCall;
 use holdfast_domain::reservation::{self, Claim, Status};
 use holdfast_domain::{
     By, Money, PaymentId, RefundId, ReservationId, Timestamp, derive, inventory, limit, seatmap,
+    vehicle,
 };
 
 use super::outcome::Awaited;
@@ -170,8 +171,12 @@ impl Engine {
                     let context = extension(request, r#ref.as_str(), id, expires_at);
                     dispatch.order::<seatmap::State>(r#ref, command, context).await.map(drop)?;
                 }
-                // A vehicle keeps to its reservation.
-                Claim::Vehicle { .. } => {}
+                Claim::Vehicle { r#ref } => {
+                    let command =
+                        vehicle::Command::ExtendReservation { reservation_id, expires_at, epoch };
+                    let context = extension(request, r#ref.as_str(), id, expires_at);
+                    dispatch.order::<vehicle::State>(r#ref, command, context).await.map(drop)?;
+                }
             }
         }
         Ok(())

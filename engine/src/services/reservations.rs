@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use holdfast_domain::process::{self, rental};
 use holdfast_domain::reservation::{self, CancelReason, Channel};
-use holdfast_domain::{By, ReservationId, derive};
+use holdfast_domain::{By, ReservationId, derive, vehicle};
 
 use super::target;
-use crate::dispatch::{Context, Failed};
+use crate::dispatch::{Context, Failed, Part};
 use crate::{Done, Engine, LineRequest, Rejection, Request, ReservationAnswer};
 
 impl Engine {
@@ -72,15 +73,39 @@ impl Engine {
                         By::Operator(_) | By::System => CancelReason::Operator,
                     };
                     let command = reservation::Command::Cancel { by, reason, refund: None };
-                    let context = Context::of(&asked);
-                    let recording =
-                        engine.record::<reservation::State>(&asked, &id, command, context).await?;
-                    Done { position: recording.position, replayed: recording.replayed }
+                    engine.cancelled(&asked, id, command).await?
                 }
             };
             engine.answer(id, done).await
         });
         self.noted(request, target::<reservation::State>(&id), work).await
+    }
+
+    /// The reservation is cancelled and its vehicle lets go, or neither: a vehicle that is being unlocked,
+    /// or used, keeps its customer (D32).
+    async fn cancelled(
+        &self,
+        request: &Request,
+        id: ReservationId,
+        command: reservation::Command,
+    ) -> Result<Done, Rejection> {
+        let context = Context::of(request);
+        let first = Part::<reservation::State> { id, command, context };
+        let lets_go = self.0.house.protections.vehicle_lets_go;
+        let recording = self
+            .record_both::<reservation::State, vehicle::State>(request, first, |state| {
+                match rental::before_cancel(&id, state).filter(|_| lets_go)? {
+                    process::Command::Vehicle(vehicle, command) => Some(Part {
+                        context: Context::step(request, &["vehicle", vehicle.as_str()])
+                            .about(Some(id)),
+                        id: vehicle,
+                        command,
+                    }),
+                    _ => None,
+                }
+            })
+            .await?;
+        Ok(Done { position: recording.position, replayed: recording.replayed })
     }
 
     /// An operator gives a hold its whole time again, up to the cap. Claims first, then the record.

@@ -51,7 +51,7 @@ pub(crate) struct KeyRow {
 }
 
 /// The tables that are made again from the log.
-const DERIVED: [&str; 4] = ["checkpoints", "timers", "open_payments", "keys"];
+const DERIVED: [&str; 5] = ["checkpoints", "timers", "open_payments", "keys", "fleet"];
 
 impl Side {
     /// How far a follower has come.
@@ -263,7 +263,7 @@ impl Side {
     }
 }
 
-async fn set_checkpoint(
+pub(super) async fn set_checkpoint(
     transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
     consumer: &str,
     position: Position,

@@ -1,20 +1,24 @@
 //! What stands beside the log, in one small SQLite file: checkpoints and timers of the processes,
-//! answers for repeated keys, refusals, the tokens of payment methods until they are used, keys.
+//! answers for repeated keys, refusals, the tokens of payment methods until they are used, keys, how the
+//! fleet stands, and by what vehicles and we know each other.
 //!
 //! | table | truth | written |
 //! |---|---|---|
 //! | checkpoints, timers, open_payments | derived from the log | with each checkpoint, one transaction |
 //! | keys | derived from the log | by the follower, with its checkpoint |
+//! | fleet | derived from the log | every second, with its checkpoint |
 //! | answers, rejected_commands | convenience | behind the answer, in batches |
 //! | payment_methods | short-lived secret | before the request is recorded; deleted once used |
-//! | secrets | made once | at once |
+//! | secrets, vehicle_credentials | made once, or rotated | at once |
 //!
 //! Other processes may read the file beside a running server (write-ahead log).
 
 mod behind;
 mod consumers;
+mod fleet;
 mod methods;
 mod troubles;
+mod vehicles;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -30,6 +34,7 @@ use uuid::Uuid;
 
 pub use behind::{RejectedCommand, StoredAnswer};
 pub(crate) use consumers::{KeyRow, Progress, TimerRow};
+pub use vehicles::{NewCredentials, VehicleCredentials};
 
 /// Why the side file did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,9 @@ pub enum SideError {
         /// What was found.
         why: String,
     },
+    /// The machine gives no random numbers.
+    #[error("no random numbers: {0}")]
+    NoChance(String),
 }
 
 impl SideError {
@@ -57,7 +65,7 @@ impl SideError {
                 code.is_some_and(|code| [5, 6, 10, 13, 14].contains(&(code & 0xff)))
             }
             Self::Sql(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
-            Self::Sql(_) | Self::Row { .. } => false,
+            Self::Sql(_) | Self::Row { .. } | Self::NoChance(_) => false,
         }
     }
 }

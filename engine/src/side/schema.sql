@@ -33,4 +33,12 @@ CREATE TABLE IF NOT EXISTS payment_methods (
   command_id BLOB PRIMARY KEY, token TEXT NOT NULL, at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- How vehicles stood at the checkpoint "fleet".
+CREATE TABLE IF NOT EXISTS fleet (vehicle_id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+
+-- By what vehicles and we know each other; read at each use, so that rotating takes effect at once.
+CREATE TABLE IF NOT EXISTS vehicle_credentials (
+  vehicle_id TEXT PRIMARY KEY, password_hash TEXT NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;

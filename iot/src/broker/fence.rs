@@ -22,12 +22,12 @@ pub const ENGINE: &str = "holdfast-engine";
 const HEARD_BY_ENGINE: [&str; 4] = ["rsp", "tel", "evt", "state"];
 
 impl Principal {
-    /// Who a user name means, once it was let in.
-    pub(super) fn of(user: &str) -> Option<Self> {
+    /// Whom a user name means; nobody when it can be neither the engine's nor a vehicle's.
+    pub fn of(user: &str) -> Option<Self> {
         if user == ENGINE {
             return Some(Self::Engine);
         }
-        VehicleId::new(user).ok().map(Self::Vehicle)
+        VehicleId::new(user).ok().filter(|id| !is_engines(id.as_str())).map(Self::Vehicle)
     }
 
     /// The user name that is this one's.
@@ -156,9 +156,13 @@ mod tests {
         assert!(!car.may_be("car-8") && !car.may_be("") && !car.may_be(ENGINE));
         assert!(Principal::Engine.may_be("holdfast-engine"));
         assert!(Principal::Engine.may_be("holdfast-engine-3f2a"));
-        assert!(!Principal::Engine.may_be("holdfast-engines") && !Principal::Engine.may_be("car-7"));
+        assert!(
+            !Principal::Engine.may_be("holdfast-engines") && !Principal::Engine.may_be("car-7")
+        );
         // A vehicle that was given such a name would otherwise take over an engine's session.
         let wolf = Principal::Vehicle(VehicleId::new("holdfast-engine-3f2a").unwrap());
         assert!(!wolf.may_be("holdfast-engine-3f2a"));
+        assert_eq!(Principal::of("holdfast-engine-3f2a"), None);
+        assert_eq!(Principal::of(ENGINE), Some(Principal::Engine));
     }
 }

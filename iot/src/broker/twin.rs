@@ -3,7 +3,6 @@
 
 /// A protection that can be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "only tests take protections away"))]
 pub(super) enum Twin {
     /// Everybody says and hears everything.
     Fence,

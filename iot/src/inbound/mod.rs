@@ -133,8 +133,9 @@ async fn ended(
 /// How the two connections are made.
 fn dials(config: &LinkConfig) -> (Dial, Dial) {
     let filter = |topic: Topic, qos| Filter {
-        // A retained message shows itself as one also when it is fresh.
-        preserve_retain: true,
+        // A retained message shows itself as one also when it is fresh; but for presence, which always is
+        // one, and of which only the fresh says that a vehicle has come just now.
+        preserve_retain: topic != Topic::Connection,
         retain_forward_rule: RetainForwardRule::OnEverySubscribe,
         ..Filter::new(topic.of_all(), qos)
     };
@@ -154,7 +155,7 @@ fn dials(config: &LinkConfig) -> (Dial, Dial) {
         .map(|topic| filter(topic, QoS::AtLeastOnce))
         .into(),
         will: None,
-        manual_acks: true,
+        manual_acks: config.protections.acknowledged_when_done,
         waits: config.waits,
     };
     let telemetry = Dial {
@@ -179,7 +180,10 @@ pub(crate) struct Job {
 
 impl Job {
     /// The broker may forget it. If the connection is another by now, it is delivered again.
-    fn acknowledge(&self) {
+    fn acknowledge(&self, hands: &Hands) {
+        if !hands.link.0.protections.acknowledged_when_done {
+            return;
+        }
         // A full channel to a broker that is up is no reason to lose it: it comes again after a
         // reconnection, and until then the broker's own limit holds.
         let _ = self.client.try_ack(&self.publish);
@@ -248,7 +252,7 @@ impl Gate {
             // Not subscribed to: a broker that sends them is confused.
             Topic::Command(_) | Topic::Telemetry => return Err((name, "foreign-topic")),
         };
-        if publish.retain && !may_be_retained {
+        if publish.retain && !may_be_retained && self.link.0.protections.retained {
             self.link.0.figures.retained.fetch_add(1, Ordering::Relaxed);
             return Err((name, "retained"));
         }
@@ -296,7 +300,7 @@ async fn other(hands: Hands, intake: Intake, job: Job) {
         Topic::Notice => noticed(&hands, &intake, &job),
         Topic::Command(_) | Topic::Answer(_) | Topic::Telemetry => {}
     }
-    job.acknowledge();
+    job.acknowledge(&hands);
 }
 
 /// Doors, tampering, trips: kept with the raw telemetry. Nothing is decided by them, since anybody who

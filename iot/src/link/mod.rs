@@ -17,8 +17,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use holdfast_domain::process::VehicleCall;
+use holdfast_domain::vehicle::CommandKind;
 use holdfast_domain::{Timestamp, VehicleId};
-use holdfast_engine::ports::Clock;
+use holdfast_engine::ports::{Clock, Sent, VehicleLink};
 use holdfast_schemas::mqtt::{Command, Topic, Word};
 use outbox::{Out, Outbox};
 use rumqttc::v5::AsyncClient;
@@ -45,6 +48,28 @@ pub struct LinkConfig {
     pub waits: (Duration, Duration),
     /// What becomes of telemetry.
     pub telemetry: TelemetryConfig,
+    pub(crate) protections: Protections,
+}
+
+/// What protects the link. Tests take one away and show that its race then happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Protections {
+    /// An answer counts only with the vehicle's `mac`.
+    pub(crate) mac: bool,
+    /// What is out goes out again only before its end.
+    pub(crate) ends: bool,
+    /// A message is acknowledged only when it was dealt with.
+    pub(crate) acknowledged_when_done: bool,
+    /// The word of an older boot about the connection is not believed.
+    pub(crate) boots: bool,
+    /// A retained message counts only where one may be retained.
+    pub(crate) retained: bool,
+}
+
+impl Default for Protections {
+    fn default() -> Self {
+        Self { mac: true, ends: true, acknowledged_when_done: true, boots: true, retained: true }
+    }
 }
 
 impl LinkConfig {
@@ -61,6 +86,7 @@ impl LinkConfig {
             session: Duration::from_secs(3_600),
             waits: (Duration::from_millis(100), Duration::from_secs(5)),
             telemetry: TelemetryConfig::new(telemetry_dir),
+            protections: Protections::default(),
         }
     }
 }
@@ -76,7 +102,8 @@ pub fn prepare(
         keys: KeyRing::new(keys, clock.clone()),
         clock,
         broker: config.broker.to_string(),
-        wire: Mutex::default(),
+        protections: config.protections,
+        wire: Mutex::new(Wire { outbox: Outbox::new(config.protections.ends), ..Wire::default() }),
         figures: Figures::default(),
     }));
     (link.clone(), Inbound::new(config, link))
@@ -89,6 +116,7 @@ pub struct Link(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) keys: KeyRing,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) protections: Protections,
     broker: String,
     wire: Mutex<Wire>,
     pub(crate) figures: Figures,
@@ -155,14 +183,6 @@ pub struct LinkHealth {
     pub raw_trouble: Option<String>,
 }
 
-/// What became of a command that was to go out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Handing {
-    Handed,
-    NotConnected(String),
-    Expired,
-}
-
 impl Link {
     /// How the link is doing.
     pub fn health(&self) -> LinkHealth {
@@ -184,68 +204,58 @@ impl Link {
         }
     }
 
-    /// Hands a command to the broker.
-    pub(crate) async fn hand(
-        &self,
-        word: Word,
-        vehicle: &VehicleId,
-        command_id: Uuid,
-        reservation_ref: Option<String>,
-        seq: u64,
-        (iat, exp): (Timestamp, Timestamp),
-    ) -> Handing {
-        let handing =
-            self.handed(word, vehicle, command_id, reservation_ref, seq, (iat, exp)).await;
-        let outcome = match &handing {
-            Handing::Handed => "handed",
-            Handing::NotConnected(_) => "not-connected",
-            Handing::Expired => "expired",
-        };
-        metrics::counter!("holdfast_vehicle_commands_total", "outcome" => outcome).increment(1);
-        handing
-    }
-
-    async fn handed(
-        &self,
-        word: Word,
-        vehicle: &VehicleId,
-        command_id: Uuid,
-        reservation_ref: Option<String>,
-        seq: u64,
-        (iat, exp): (Timestamp, Timestamp),
-    ) -> Handing {
+    async fn handed(&self, call: &VehicleCall) -> Sent {
         // Rounded down: a vehicle that acts up to the last moment of `exp` never acts after the deadline.
         let secs = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
-        let (iat, exp) = (secs(iat), secs(exp));
+        let (iat, exp) = (secs(call.iat), secs(call.exp));
         if self.0.clock.wall() >= Timestamp::from_secs(exp) {
-            return Handing::Expired;
+            return Sent::Expired;
         }
+        let vehicle = &call.vehicle_id;
         let key = match self.0.keys.fresh(vehicle).await {
             Ok(Some(key)) => key,
             Ok(None) => {
-                return Handing::NotConnected(format!(
+                return Sent::NotConnected(format!(
                     "{vehicle} has no credentials: make them with `holdfast vehicle credentials {vehicle}`"
                 ));
             }
-            Err(error) => return Handing::NotConnected(error.to_string()),
+            Err(error) => return Sent::NotConnected(error.to_string()),
         };
-        let command = Command::signed(word, command_id, reservation_ref, seq, (iat, exp), &key);
+        let word = match call.kind {
+            CommandKind::Unlock => Word::Unlock,
+            CommandKind::Lock => Word::Lock,
+        };
+        let reservation_ref = call.reservation_id.map(|reservation| reservation.to_string());
+        let command =
+            Command::signed(word, call.command_id, reservation_ref, call.seq, (iat, exp), &key);
         let mut wire = self.wire();
         let now = self.0.clock.wall();
         let Some(out) = wire.outbox.put(vehicle, command, now) else {
-            return Handing::NotConnected("too many commands are out".into());
+            return Sent::NotConnected("too many commands are out".into());
         };
         match &wire.client {
             Some(client) => publish(client, &out, now),
-            None => Handing::NotConnected(
-                wire.why_not.clone().unwrap_or_else(|| "not connected yet".into()),
-            ),
+            None => {
+                Sent::NotConnected(wire.why_not.clone().unwrap_or_else(|| "not yet".to_owned()))
+            }
         }
     }
 
     /// A vehicle has answered this command: it need not go out again.
     pub(crate) fn settle(&self, command_id: Uuid) {
         self.wire().outbox.settle(command_id);
+    }
+
+    /// A vehicle has come: what is out to it goes out again, since its broker may have forgotten it.
+    pub(crate) fn again(&self, vehicle: &VehicleId) {
+        let now = self.0.clock.wall();
+        let mut wire = self.wire();
+        let due = wire.outbox.due_to(vehicle, now);
+        if let Some(client) = &wire.client {
+            for out in &due {
+                publish(client, out, now);
+            }
+        }
     }
 
     /// The connection is up: what is out goes out again.
@@ -292,8 +302,9 @@ impl Link {
     }
 }
 
-fn publish(client: &AsyncClient, out: &Out, now: Timestamp) -> Handing {
-    let Some(expiry_secs) = out.expiry_secs(now) else { return Handing::Expired };
+fn publish(client: &AsyncClient, out: &Out, now: Timestamp) -> Sent {
+    // Rounded up, so that it is never 0 while there is time.
+    let expiry_secs = out.expiry_secs(now).unwrap_or(1);
     let word = out.command.cmd;
     let properties = PublishProperties {
         payload_format_indicator: Some(1),
@@ -306,7 +317,25 @@ fn publish(client: &AsyncClient, out: &Out, now: Timestamp) -> Handing {
     let topic = Topic::Command(word).of(&out.vehicle);
     let payload = out.command.write();
     match client.try_publish_with_properties(topic, QoS::AtLeastOnce, false, payload, properties) {
-        Ok(()) => Handing::Handed,
-        Err(_) => Handing::NotConnected("the connection takes no more".into()),
+        Ok(()) => Sent::Handed,
+        Err(_) => Sent::NotConnected("the connection takes no more".into()),
+    }
+}
+
+#[async_trait]
+impl VehicleLink for Link {
+    async fn send(&self, call: &VehicleCall) -> Sent {
+        let sent = self.handed(call).await;
+        let outcome = match &sent {
+            Sent::Handed => "handed",
+            Sent::NotConnected(why) => {
+                tracing::debug!(vehicle = %call.vehicle_id, command_id = %call.command_id, why,
+                    "a command has to wait for the broker");
+                "not-connected"
+            }
+            Sent::Expired => "expired",
+        };
+        metrics::counter!("holdfast_vehicle_commands_total", "outcome" => outcome).increment(1);
+        sent
     }
 }

@@ -41,9 +41,20 @@ impl Out {
 pub(crate) struct Outbox {
     out: HashMap<Uuid, Out>,
     number: u64,
+    /// Whether what is at its end is forgotten; it always is, but in a twin.
+    ends: bool,
 }
 
 impl Outbox {
+    pub(crate) fn new(ends: bool) -> Self {
+        Self { ends, ..Self::default() }
+    }
+
+    fn forget_ended(&mut self, now: Timestamp) {
+        let ends = self.ends;
+        self.out.retain(|_, out| !ends || now < out.end());
+    }
+
     /// Takes a command in, in place of an earlier attempt of the same; none when there are too many.
     pub(crate) fn put(
         &mut self,
@@ -53,7 +64,7 @@ impl Outbox {
     ) -> Option<Out> {
         let id = command.command_id.id();
         if self.out.len() >= MOST && !self.out.contains_key(&id) {
-            self.out.retain(|_, out| now < out.end());
+            self.forget_ended(now);
             if self.out.len() >= MOST {
                 return None;
             }
@@ -71,8 +82,17 @@ impl Outbox {
 
     /// What must go out again, in its order; what is at its end is forgotten.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Out> {
-        self.out.retain(|_, out| now < out.end());
-        let mut due: Vec<Out> = self.out.values().cloned().collect();
+        self.due_if(now, |_| true)
+    }
+
+    /// The same of one vehicle.
+    pub(crate) fn due_to(&mut self, vehicle: &VehicleId, now: Timestamp) -> Vec<Out> {
+        self.due_if(now, |out| out.vehicle == *vehicle)
+    }
+
+    fn due_if(&mut self, now: Timestamp, which: impl Fn(&Out) -> bool) -> Vec<Out> {
+        self.forget_ended(now);
+        let mut due: Vec<Out> = self.out.values().filter(|out| which(out)).cloned().collect();
         due.sort_by_key(|out| out.number);
         due
     }
@@ -97,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_not_answered_goes_out_again_in_order_until_its_end() {
         let car = VehicleId::new("car-1").unwrap();
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(true);
         for (id, exp) in [(3, 30), (1, 10), (2, 20), (4, 40)] {
             outbox.put(&car, command(id, exp), Timestamp::from_secs(0)).unwrap();
         }
@@ -113,7 +133,7 @@ mod tests {
     #[test]
     fn an_expiry_is_never_zero_while_there_is_time() {
         let car = VehicleId::new("car-1").unwrap();
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(true);
         let out = outbox.put(&car, command(1, 10), Timestamp::from_secs(0)).unwrap();
         assert_eq!(out.expiry_secs(Timestamp::from_secs(0)), Some(10));
         assert_eq!(out.expiry_secs(Timestamp::from_micros(9_999_999)), Some(1));
@@ -123,7 +143,7 @@ mod tests {
     #[test]
     fn the_outbox_is_bounded() {
         let car = VehicleId::new("car-1").unwrap();
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(true);
         for id in 0..MOST {
             assert!(outbox.put(&car, command(id as u128, 10), Timestamp::from_secs(0)).is_some());
         }

@@ -288,6 +288,7 @@ impl Follower {
             is_locked: signals.is_locked(),
             position_microdeg: signals.position_microdeg(),
             speed_kmh: signals.speed_kmh(),
+            device_time: telemetry.t.map_or(raw.received, |moment| moment.0),
             at: raw.received,
         };
         let Some(worth) = self.sampler.judge(&raw.vehicle, &sample) else {

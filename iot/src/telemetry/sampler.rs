@@ -8,8 +8,10 @@ use holdfast_domain::{Timestamp, VehicleId};
 
 use crate::desk::SampleIn;
 
-/// A tank that has grown by so many percent was filled.
-const FILLED_PCT: u8 = 5;
+/// How much a tank gains or loses between two samples, in percent.
+const POINTS: u8 = 5;
+/// How far it drives between two samples.
+const METRES: u64 = 1_000;
 /// A vehicle that has said nothing newer for so long may count anew: it was started again and nobody was
 /// told.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
@@ -52,11 +54,12 @@ impl Sampler {
         (last.boot, last.seq, last.heard) = (sample.boot, sample.seq, sample.at);
         let Some(before) = &last.sampled else { return Some(true) };
         let locked = |sample: &SampleIn| sample.is_locked;
-        let is_low = |fuel: u8| fuel < self.low_fuel_pct;
+        let is_low = |fuel: u8| fuel <= self.low_fuel_pct;
+        let odometer = sample.odometer_m.zip(before.odometer_m);
         let remarkable = (locked(sample).is_some() && locked(sample) != locked(before))
-            || sample.odometer_m.zip(before.odometer_m).is_some_and(|(now, then)| now < then)
+            || odometer.is_some_and(|(now, then)| now < then || now - then >= METRES)
             || sample.fuel_pct.zip(before.fuel_pct).is_some_and(|(now, then)| {
-                is_low(now) != is_low(then) || now >= then.saturating_add(FILLED_PCT)
+                is_low(now) != is_low(then) || now.abs_diff(then) >= POINTS
             });
         Some(remarkable || sample.at.since(before.at) >= self.every)
     }
@@ -82,6 +85,7 @@ mod tests {
             is_locked: Some(true),
             position_microdeg: None,
             speed_kmh: None,
+            device_time: Timestamp::from_secs(at_secs),
             at: Timestamp::from_secs(at_secs),
         }
     }
@@ -131,10 +135,14 @@ mod tests {
             judge(&mut sampler, sample)
         };
         assert_eq!(next(&|_| {}), Some(true));
+        assert_eq!(next(&|sample| sample.fuel_pct = Some(46)), Some(false));
+        assert_eq!(next(&|sample| sample.fuel_pct = Some(16)), Some(true));
+        assert_eq!(next(&|sample| sample.fuel_pct = Some(15)), Some(true), "low");
         assert_eq!(next(&|sample| sample.fuel_pct = Some(15)), Some(false));
-        assert_eq!(next(&|sample| sample.fuel_pct = Some(14)), Some(true));
-        assert_eq!(next(&|sample| sample.fuel_pct = Some(14)), Some(false));
         assert_eq!(next(&|_| {}), Some(true), "filled");
+        assert_eq!(next(&|sample| sample.odometer_m = Some(1_999)), Some(false));
+        assert_eq!(next(&|sample| sample.odometer_m = Some(2_000)), Some(true), "a kilometre");
+        assert_eq!(next(&|_| {}), Some(true), "and back: an anomaly");
         assert_eq!(next(&|sample| sample.is_locked = Some(false)), Some(true));
         assert_eq!(next(&|sample| sample.is_locked = None), Some(false));
         assert_eq!(next(&|sample| sample.odometer_m = Some(999)), Some(true), "and locked again");

@@ -128,6 +128,7 @@ fn reservations() -> Vec<Sample> {
                 on_decline: OnDecline::Release,
                 late_payment: LatePayment::TryReacquire,
                 capture: Capture::OnConfirm,
+                remote_unlock: true,
             },
         },
         E::HoldExtended {
@@ -158,6 +159,9 @@ fn reservations() -> Vec<Sample> {
             reason: CancelReason::User,
             refund: Some(euros(18_900)),
         },
+        E::VehicleAssigned { vehicle_id: vehicle_id.clone() },
+        E::VehicleWithdrawn { vehicle_id: vehicle_id.clone() },
+        E::NoShow { at: later(180) },
         E::RentalStarted {
             vehicle_id,
             odometer_start_m: 12_345_678,
@@ -195,6 +199,7 @@ fn payments() -> Vec<Sample> {
             gateway_idempotency_key: gateway_idempotency_key(),
             flow: Flow::Direct,
             tenant: "main".into(),
+            again_of: None,
         },
         E::SessionCreated {
             attempt,
@@ -455,7 +460,9 @@ fn inspections() -> Vec<Sample> {
     let id = InspectionId(derive(&["sample", "inspection"]));
     let user_id = UserId::new("ada").unwrap();
     let payment_id = reservation_id.damage_payment_id(&id);
-    let by = "olga".to_owned();
+    let by = Some(UserId::new("olga").unwrap());
+    let ada = Some(user_id.clone());
+    let reason = |text: &str| Some(text.to_owned());
     let events = [
         E::Submitted {
             reservation_id,
@@ -476,11 +483,11 @@ fn inspections() -> Vec<Sample> {
             auto_charge: false,
         },
         E::ClaimApproved { amount: euros(21_000), by: by.clone() },
-        E::ClaimRejected { by: by.clone(), reason: "it was there before".into() },
-        E::ClaimDisputed { by: "ada".into(), reason: "it was there before".into() },
-        E::ClaimWaived { by, reason: "a good customer".into() },
+        E::ClaimRejected { by: by.clone(), reason: reason("it was there before") },
+        E::ClaimDisputed { by: ada, reason: reason("it was there before") },
+        E::ClaimWaived { by, reason: reason("a good customer") },
         E::ClaimCharged { payment_id, amount: euros(21_000) },
-        E::ChargeFailed { payment_id, code: "card_declined".into() },
+        E::ChargeFailed { payment_id, attempt: Some(1), code: "card_declined".into() },
     ];
     events.into_iter().map(|event| sample(format!("inspection-{id}"), event)).collect()
 }
