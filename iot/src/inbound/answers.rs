@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_domain::VehicleId;
+use holdfast_domain::vehicle::IgnoredWhy;
+use holdfast_engine::VehicleAnswerIn;
 use holdfast_schemas::mqtt::{Answer, Topic, Word};
 use tokio::time::Instant;
 
 use super::{Hands, Job};
 use crate::backoff::{Backoff, any_seed};
-use crate::desk::{AnswerIn, IgnoredWhy};
 
 /// So many forged answers of one vehicle are recorded at once,
 const RECORDED_AT_ONCE: u32 = 5;
@@ -64,12 +65,11 @@ async fn judge(hands: &Hands, ignoring: &Ignoring, job: &Job, word: Word) {
         known.fuel_pct = signals.fuel_pct().or(known.fuel_pct);
     });
     let known = hands.fleet.get(vehicle);
-    let told = AnswerIn {
-        word,
-        status: answer.status,
+    let told = VehicleAnswerIn {
+        kind: word.into(),
+        answer: answer.status.into(),
         command_id,
         device_time: answer.device_time.map_or(job.received, |moment| moment.0),
-        seq: answer.seq,
         odometer_m: known.odometer_m,
         fuel_pct: known.fuel_pct,
     };
@@ -123,6 +123,7 @@ impl Ignoring {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

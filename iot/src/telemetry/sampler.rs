@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use holdfast_domain::vehicle::Telemetry;
 use holdfast_domain::{Timestamp, VehicleId};
-
-use crate::desk::SampleIn;
 
 /// How much a tank gains or loses between two samples, in percent.
 const POINTS: u8 = 5;
@@ -21,7 +20,7 @@ struct Last {
     boot: u64,
     seq: u64,
     heard: Timestamp,
-    sampled: Option<SampleIn>,
+    sampled: Option<(Telemetry, Timestamp)>,
 }
 
 /// Judges telemetry.
@@ -38,63 +37,59 @@ impl Sampler {
     }
 
     /// None when it is older than what was heard (D34); otherwise whether it is worth a sample.
-    pub(super) fn judge(&mut self, vehicle: &VehicleId, sample: &SampleIn) -> Option<bool> {
+    pub(super) fn judge(
+        &mut self,
+        vehicle: &VehicleId,
+        sample: &Telemetry,
+        now: Timestamp,
+    ) -> Option<bool> {
         if self.vehicles.len() >= self.most && !self.vehicles.contains_key(vehicle) {
             self.vehicles.clear();
         }
         let Some(last) = self.vehicles.get_mut(vehicle) else {
-            let last = Last { boot: sample.boot, seq: sample.seq, heard: sample.at, sampled: None };
+            let last = Last { boot: sample.boot, seq: sample.seq, heard: now, sampled: None };
             self.vehicles.insert(vehicle.clone(), last);
             return Some(true);
         };
         let is_old = (sample.boot, sample.seq) <= (last.boot, last.seq);
-        if is_old && sample.at.since(last.heard) < FORGOTTEN_AFTER {
+        if is_old && now.since(last.heard) < FORGOTTEN_AFTER {
             return None;
         }
-        (last.boot, last.seq, last.heard) = (sample.boot, sample.seq, sample.at);
-        let Some(before) = &last.sampled else { return Some(true) };
-        let locked = |sample: &SampleIn| sample.is_locked;
+        (last.boot, last.seq, last.heard) = (sample.boot, sample.seq, now);
+        let Some((before, at)) = &last.sampled else { return Some(true) };
         let is_low = |fuel: u8| fuel <= self.low_fuel_pct;
         let odometer = sample.odometer_m.zip(before.odometer_m);
-        let remarkable = (locked(sample).is_some() && locked(sample) != locked(before))
+        let remarkable = (sample.is_locked.is_some() && sample.is_locked != before.is_locked)
             || odometer.is_some_and(|(now, then)| now < then || now - then >= METRES)
             || sample.fuel_pct.zip(before.fuel_pct).is_some_and(|(now, then)| {
                 is_low(now) != is_low(then) || now.abs_diff(then) >= POINTS
             });
-        Some(remarkable || sample.at.since(before.at) >= self.every)
+        Some(remarkable || now.since(*at) >= self.every)
     }
 
     /// It went to the stream.
-    pub(super) fn sampled(&mut self, vehicle: &VehicleId, sample: &SampleIn) {
+    pub(super) fn sampled(&mut self, vehicle: &VehicleId, sample: Telemetry, now: Timestamp) {
         if let Some(last) = self.vehicles.get_mut(vehicle) {
-            last.sampled = Some(*sample);
+            last.sampled = Some((sample, now));
         }
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 
-    fn sample(boot: u64, seq: u64, at_secs: i64) -> SampleIn {
-        SampleIn {
-            boot,
-            seq,
-            odometer_m: Some(1_000),
-            fuel_pct: Some(50),
-            is_locked: Some(true),
-            position_microdeg: None,
-            speed_kmh: None,
-            device_time: Timestamp::from_secs(at_secs),
-            at: Timestamp::from_secs(at_secs),
-        }
+    fn sample(boot: u64, seq: u64) -> Telemetry {
+        let (odometer_m, fuel_pct, is_locked) = (Some(1_000), Some(50), Some(true));
+        Telemetry { boot, seq, odometer_m, fuel_pct, is_locked, ..Telemetry::default() }
     }
 
-    fn judge(sampler: &mut Sampler, sample: SampleIn) -> Option<bool> {
-        let car = VehicleId::new("car-1").unwrap();
-        let worth = sampler.judge(&car, &sample);
+    fn judge(sampler: &mut Sampler, sample: Telemetry, at_secs: i64) -> Option<bool> {
+        let (car, now) = (VehicleId::new("car-1").unwrap(), Timestamp::from_secs(at_secs));
+        let worth = sampler.judge(&car, &sample, now);
         if worth == Some(true) {
-            sampler.sampled(&car, &sample);
+            sampler.sampled(&car, sample, now);
         }
         worth
     }
@@ -107,7 +102,7 @@ mod tests {
     fn a_dull_vehicle_is_sampled_once_a_minute() {
         let mut sampler = sampler();
         let worth: Vec<i64> = (0..180)
-            .filter(|at| judge(&mut sampler, sample(1, *at as u64, *at)) == Some(true))
+            .filter(|at| judge(&mut sampler, sample(1, *at as u64), *at) == Some(true))
             .collect();
         assert_eq!(worth, [0, 60, 120]);
     }
@@ -115,24 +110,24 @@ mod tests {
     #[test]
     fn telemetry_order_older_messages_are_dropped_and_a_new_boot_counts_anew() {
         let mut sampler = sampler();
-        assert_eq!(judge(&mut sampler, sample(1, 10, 0)), Some(true));
-        assert_eq!(judge(&mut sampler, sample(1, 9, 1)), None);
-        assert_eq!(judge(&mut sampler, sample(1, 10, 1)), None);
-        assert_eq!(judge(&mut sampler, sample(1, 11, 1)), Some(false));
-        assert_eq!(judge(&mut sampler, sample(2, 1, 2)), Some(false));
-        assert_eq!(judge(&mut sampler, sample(1, 12, 3)), None);
-        assert_eq!(judge(&mut sampler, sample(0, 1, 70)), Some(true), "it never told its boot");
+        assert_eq!(judge(&mut sampler, sample(1, 10), 0), Some(true));
+        assert_eq!(judge(&mut sampler, sample(1, 9), 1), None);
+        assert_eq!(judge(&mut sampler, sample(1, 10), 1), None);
+        assert_eq!(judge(&mut sampler, sample(1, 11), 1), Some(false));
+        assert_eq!(judge(&mut sampler, sample(2, 1), 2), Some(false));
+        assert_eq!(judge(&mut sampler, sample(1, 12), 3), None);
+        assert_eq!(judge(&mut sampler, sample(0, 1), 70), Some(true), "it never told its boot");
     }
 
     #[test]
     fn what_is_remarkable_is_sampled_at_once() {
         let mut sampler = sampler();
         let mut seq = 0;
-        let mut next = |change: &dyn Fn(&mut SampleIn)| {
+        let mut next = |change: &dyn Fn(&mut Telemetry)| {
             seq += 1;
-            let mut sample = sample(1, seq, 1);
+            let mut sample = sample(1, seq);
             change(&mut sample);
-            judge(&mut sampler, sample)
+            judge(&mut sampler, sample, 1)
         };
         assert_eq!(next(&|_| {}), Some(true));
         assert_eq!(next(&|sample| sample.fuel_pct = Some(46)), Some(false));

@@ -55,7 +55,8 @@ async fn the_topic_says_whose_answer_it_is() {
     let own = Answer::signed(Status::Unlocked, id, None, 1, &key(&car(1)));
     // Signed by car 1, said on car 2's topic.
     onlooker.says(&UNLOCK.of(&car(2)), false, own.write()).await;
-    let ignored = |told: &Told| matches!(told, Told::Ignored(who, ..) if *who == car(2)).then_some(());
+    let ignored =
+        |told: &Told| matches!(told, Told::Ignored(who, ..) if *who == car(2)).then_some(());
     world.desk.until(ignored).await;
     // UNLOCKED is no answer to a lock.
     onlooker.says(&Topic::Answer(Word::Lock).of(&car(1)), false, own.write()).await;
@@ -152,7 +153,9 @@ async fn garbage_of_any_size_is_refused_counted_and_nothing_of_it_is_told() {
         }
     }
     let tel = Topic::Telemetry.of(&car(1));
-    for payload in [megabyte, b"{".to_vec(), br#"{"seq":1,"signals":{"Vehicle.Speed":"x"}}"#.to_vec()] {
+    for payload in
+        [megabyte, b"{".to_vec(), br#"{"seq":1,"signals":{"Vehicle.Speed":"x"}}"#.to_vec()]
+    {
         onlooker.says(&tel, false, payload).await;
         said += 1;
     }
@@ -207,14 +210,15 @@ async fn telemetry_goes_raw_into_files_and_sampled_to_the_desk_but_not_a_strange
     }
     onlooker.says(&Topic::Telemetry.of(&stranger), false, says(1)).await;
     onlooker.says(&Topic::Notice.of(&car(1)), false, r#"{"event":"TAMPER","seq":1}"#).await;
-    let sampled = |told: &Told| match told {
-        Told::Sampled(who, sample) if *who == car(1) => Some(*sample),
-        _ => None,
+    let sampled = |told: &Told| {
+        let Told::Sampled(who, sample) = told else { return None };
+        (*who == car(1)).then(|| sample.clone())
     };
     let sample = world.desk.until(sampled).await;
     assert_eq!((sample.boot, sample.seq), (1, 1));
     assert_eq!((sample.odometer_m, sample.fuel_pct), (Some(12_345_678), Some(82)));
-    assert_eq!(sample.position_microdeg, Some((52_516_000, 13_377_000)));
+    let place = (sample.latitude_udeg, sample.longitude_udeg);
+    assert_eq!(place, (Some(52_516_000), Some(13_377_000)));
     let lines = || -> Vec<serde_json::Value> {
         let Ok(entries) = std::fs::read_dir(world.dir.path()) else { return Vec::new() };
         let text = entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
@@ -267,9 +271,8 @@ async fn unreliable_vehicles_and_a_broker_that_restarts() {
             }
         }
         // As the process does that asks for them: each attempt until there is an answer.
-        let answered = |world: &World, id| {
-            world.desk.answers().iter().any(|answer| answer.command_id == id)
-        };
+        let answered =
+            |world: &World, id| world.desk.answers().iter().any(|answer| answer.command_id == id);
         for _ in 0..200 {
             let mut open = 0;
             for call in &out {
