@@ -4,7 +4,7 @@ use holdfast_domain::process::Command;
 use holdfast_domain::reservation::Status;
 
 use super::Model;
-use super::rules::{Head, Outcome, Wish, at};
+use super::rules::{Head, Outcome, Wish};
 use super::scenario::{Rule, Scenario};
 use super::world::{Booking, N, NONE, World};
 
@@ -212,9 +212,7 @@ impl Model {
     }
 
     fn drop_lapsed(&mut self, world: &mut World, who: usize, pool: usize) -> bool {
-        let reservation_id = self.rules.ids[who];
-        let claim = self.rules.pool(world.pools[pool]).claim(&reservation_id);
-        if !claim.is_some_and(|claim| claim.has_lapsed(at(world.now))) {
+        if !self.rules.has_lapsed(world, who, pool) {
             return false;
         }
         let command = self.rules.wish(Wish::Drop { who, pool });
@@ -272,10 +270,16 @@ impl Model {
     pub(super) fn ask(&mut self, world: &mut World, who: usize, command: N, ahead: u8) -> Outcome {
         let pool = match self.rules.command(command) {
             Command::Inventory(sku, _) => self.rules.skus.iter().position(|known| known == sku),
+            Command::Vehicle(..) => Some(1),
             _ => None,
         };
         let booking = &mut world.bookings[who];
         let outcome = match (pool, self.rules.command(command)) {
+            (Some(car), Command::Vehicle(..)) => {
+                let outcome = self.rules.ask_car(world.pools[car], command, world.now + ahead);
+                world.pools[car] = outcome.state;
+                outcome
+            }
             (Some(pool), _) => {
                 let outcome = self.rules.ask_pool(world.pools[pool], command, world.now + ahead);
                 world.pools[pool] = outcome.state;

@@ -4,7 +4,7 @@ use holdfast_domain::payment::Status as Money;
 use holdfast_domain::reservation::Status;
 
 use super::Model;
-use super::rules::at;
+use super::rules::{Rules, at};
 use super::world::{Booking, NONE, World};
 
 impl Model {
@@ -26,6 +26,10 @@ impl Model {
             return Err("a unit has two finalized owners".into());
         }
         for (number, pool) in world.pools.iter().enumerate() {
+            // A car has one claim at most, by its very shape (V1).
+            if self.rules.is_car(number) {
+                continue;
+            }
             let pool = self.rules.pool(*pool);
             let claimed: u64 = pool.claims().map(|(_, claim)| u64::from(claim.what.qty)).sum();
             if claimed > u64::from(pool.total()) {
@@ -62,9 +66,7 @@ impl Model {
                 && booking.left == NONE
                 && booking.parked == NONE
         };
-        let lapsed = world.pools.iter().any(|pool| {
-            self.rules.pool(*pool).claims().any(|(_, claim)| claim.has_lapsed(at(world.now)))
-        });
+        let lapsed = (0..2).any(|pool| (0..2).any(|who| self.rules.has_lapsed(world, who, pool)));
         world.now == self.rules.scenario.last_tick && !lapsed && world.bookings.iter().all(quiet)
     }
 
@@ -110,10 +112,8 @@ impl Model {
 
     fn nothing_left(&self, world: &World, who: usize) -> Result<(), String> {
         let status = self.rules.reservation(world.bookings[who].reservation).status;
-        for (number, pool) in world.pools.iter().enumerate() {
-            let pool = self.rules.pool(*pool);
-            let id = &self.rules.ids[who];
-            if pool.claim(id).is_some() || pool.sold(id).is_some() {
+        for number in 0..2 {
+            if self.rules.has(world, who, number) {
                 return Err(format!("{} is {status:?} and keeps unit {number}", name(who)));
             }
         }
@@ -130,9 +130,42 @@ impl Model {
     }
 
     fn owns(&self, world: &World, who: usize, pool: usize) -> bool {
-        let pool = self.rules.pool(world.pools[pool]);
         let id = &self.rules.ids[who];
+        if self.rules.is_car(pool) {
+            let claim = self.rules.car(world.pools[pool]).reservation();
+            return claim.is_some_and(|claim| claim.reservation_id == *id && claim.confirmed);
+        }
+        let pool = self.rules.pool(world.pools[pool]);
         pool.sold(id).is_some() || pool.claim(id).is_some_and(|claim| claim.is_committed())
+    }
+}
+
+impl Rules {
+    pub(crate) fn is_car(&self, pool: usize) -> bool {
+        self.scenario.vehicle && pool == 1
+    }
+
+    /// Whether a customer has claimed or bought a unit.
+    fn has(&self, world: &World, who: usize, pool: usize) -> bool {
+        let id = &self.ids[who];
+        if self.is_car(pool) {
+            let claim = self.car(world.pools[pool]).reservation();
+            return claim.is_some_and(|claim| claim.reservation_id == *id);
+        }
+        let pool = self.pool(world.pools[pool]);
+        pool.claim(id).is_some() || pool.sold(id).is_some()
+    }
+
+    /// Whether a customer's claim on a unit has lapsed and still lies there.
+    pub(crate) fn has_lapsed(&self, world: &World, who: usize, pool: usize) -> bool {
+        let (id, now) = (&self.ids[who], at(world.now));
+        if self.is_car(pool) {
+            let claim = self.car(world.pools[pool]).reservation();
+            return claim.is_some_and(|claim| {
+                claim.reservation_id == *id && claim.expires_at.is_some_and(|until| until <= now)
+            });
+        }
+        self.pool(world.pools[pool]).claim(id).is_some_and(|claim| claim.has_lapsed(now))
     }
 }
 

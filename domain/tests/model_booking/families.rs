@@ -86,6 +86,19 @@ fn with_prompt_commits_nobody_who_paid_in_time_is_oversold() {
     );
 }
 
+/// A walk-up: the pool and the very car, committed, extended, taken again and released like any claim.
+#[test]
+fn a_vehicle_is_a_claim_like_any_other() {
+    let car = Scenario { vehicle: true, ..PLAIN };
+    holds("vehicle", car);
+    holds("vehicle, stale owner", Scenario { stale: [1, 0], second_wants_one: true, ..car });
+    let prompt = Scenario { prompt: Some(1), second_wants_one: true, ..car };
+    holds("vehicle, prompt", Scenario { extension: Some(2), ..prompt });
+    let alone = Scenario { customers: 1, last_tick: 3, ..car };
+    let alone = Scenario { cancel: BOTH, decline: true, crash: true, retry: true, ..alone };
+    holds("vehicle, alone", alone);
+}
+
 #[test]
 fn two_customers_who_may_cancel() {
     holds_in_full("cancel", Scenario { cancel: BOTH, ..PLAIN });

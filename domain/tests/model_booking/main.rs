@@ -1,6 +1,6 @@
 //! Every run of a small world: DOMAIN.md §F, on the real aggregates and the real booking process.
 //!
-//! Two customers want one unit of each of two pools that have one. Acquisition goes claim by claim and
+//! Two customers want one unit of each of two pools that have one (or of one pool, and the same car). Acquisition goes claim by claim and
 //! may stop anywhere; a retry runs beside a paused attempt; payments extend the hold, are declined,
 //! succeed late and are told twice; customers cancel at any time; the process dies between any two
 //! asks; a former owner of it wakes up and asks again what it ever asked; dead letters are redriven.
@@ -47,7 +47,10 @@ impl search::Model for Model {
         let (reservation, payment) = self.rules.nothing();
         let booking =
             |may_cancel| Booking { reservation, payment, may_cancel, ..Booking::default() };
-        let pools = [self.rules.pool_of_one(); 2];
+        let mut pools = [self.rules.pool_of_one(); 2];
+        if scenario.vehicle {
+            pools[1] = self.rules.a_car();
+        }
         World { pools, bookings: scenario.cancel.map(booking), ..World::default() }
     }
 

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use holdfast_domain::payment::{self, BackReason};
 use holdfast_domain::process::{Ask, Command, Fact, Process, Refusal, Settings, TimerKey, What};
 use holdfast_domain::reservation::{self, CancelReason, Status};
-use holdfast_domain::{Decider, PaymentId, ReservationId, Sku, Timestamp, derive, inventory};
+use holdfast_domain::{
+    Decider, PaymentId, ReservationId, Sku, Timestamp, VehicleId, derive, inventory, vehicle,
+};
 
 use super::actions::Action;
 use super::scenario::{Rule, Scenario};
@@ -59,6 +61,7 @@ enum Kind {
     Reservation,
     Payment,
     Pool,
+    Car,
 }
 
 /// The tables.
@@ -69,6 +72,7 @@ pub(crate) struct Rules {
     reservations: Interned<reservation::State>,
     payments: Interned<payment::State>,
     pools: Interned<inventory::State>,
+    cars: Interned<vehicle::State>,
     commands: Interned<Command>,
     refusals: Interned<Refusal>,
     asks: Interned<Vec<Ask>>,
@@ -101,6 +105,7 @@ impl Rules {
             reservations: Interned::default(),
             payments: Interned::default(),
             pools: Interned::default(),
+            cars: Interned::default(),
             commands: Interned::default(),
             refusals: Interned::default(),
             asks: Interned::default(),
@@ -128,6 +133,18 @@ impl Rules {
         small(self.pools.number(pool))
     }
 
+    /// The number of a car that is nobody's.
+    pub(crate) fn a_car(&mut self) -> N {
+        let mut car = vehicle::State::default();
+        car.evolve(&vehicle::Event::Registered {
+            vin_ref: "VIN".into(),
+            type_pool: self.skus[1].clone(),
+            odometer_m: 0,
+            fuel_pct: None,
+        });
+        small(self.cars.number(car))
+    }
+
     pub(crate) fn reservation(&self, number: N) -> &reservation::State {
         self.reservations.get(number.into())
     }
@@ -138,6 +155,15 @@ impl Rules {
 
     pub(crate) fn pool(&self, number: N) -> &inventory::State {
         self.pools.get(number.into())
+    }
+
+    pub(crate) fn car(&self, number: N) -> &vehicle::State {
+        self.cars.get(number.into())
+    }
+
+    /// What the car is called.
+    pub(crate) fn car_id(&self) -> VehicleId {
+        VehicleId::new("car").expect("a vehicle")
     }
 
     pub(crate) fn command(&self, number: N) -> &Command {
@@ -203,6 +229,7 @@ impl Rules {
             | Ask::Forget(_)
             | Ask::Alarm(_)
             | Ask::Gateway(_)
+            | Ask::Charge(_)
             | Ask::Vehicle(_)
             | Ask::Assign { .. } => Head::Nothing { then: self.asks(asks) },
         };
@@ -293,7 +320,10 @@ impl Rules {
                     if self.scenario.without == Some(Rule::ReleaseOnLateRejected)
                         && matches!(event, reservation::Event::LatePaymentRejected { .. })
                     {
-                        asks.retain(|ask| !matches!(ask, Ask::Do(Command::Inventory(..))));
+                        let to_a_unit = |ask: &Ask| {
+                            matches!(ask, Ask::Do(Command::Inventory(..) | Command::Vehicle(..)))
+                        };
+                        asks.retain(|ask| !to_a_unit(ask));
                     }
                     self.follow(asks, &mut outcome);
                 }
@@ -360,6 +390,35 @@ impl Rules {
                     }
                 }
                 outcome.state = small(self.pools.number(after));
+            }
+        }
+        self.outcomes.insert(key, outcome.clone());
+        outcome
+    }
+
+    /// Asks a car.
+    pub(crate) fn ask_car(&mut self, state: N, command: N, now: u8) -> Outcome {
+        let key = (Kind::Car, state, command, now);
+        if let Some(outcome) = self.outcomes.get(&key) {
+            return outcome.clone();
+        }
+        let Command::Vehicle(id, mut asked) = self.command(command).clone() else {
+            panic!("a command to a car")
+        };
+        let mut after = self.car(state).clone();
+        self.rewrite_for_a_car(&after, &mut asked);
+        let mut outcome = Outcome { state, ..Outcome::default() };
+        match after.decide(&id, &asked, at(now)) {
+            Err(refusal) => {
+                outcome.refusal = Some(small(self.refusals.number(refusal.into())));
+            }
+            Ok(events) => {
+                for event in events {
+                    if self.is_recorded_by_a_car(&event) {
+                        after.evolve(&event);
+                    }
+                }
+                outcome.state = small(self.cars.number(after));
             }
         }
         self.outcomes.insert(key, outcome.clone());

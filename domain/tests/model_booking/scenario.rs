@@ -29,6 +29,8 @@ pub(crate) struct Scenario {
     pub(crate) money_lost: bool,
     /// Whether what is sold is goods, which are consumed.
     pub(crate) stock: bool,
+    /// Whether the second unit is a car that both want (a walk-up): the last in the order of taking.
+    pub(crate) vehicle: bool,
     /// How often each booking's former owner may wake up and ask again what it ever asked.
     pub(crate) stale: [u8; 2],
     /// How often each booking may park an ask as a dead letter, to be redriven at any later time.
@@ -59,6 +61,7 @@ impl Scenario {
         hosted: false,
         money_lost: false,
         stock: false,
+        vehicle: false,
         stale: [0; 2],
         dead_letters: [0; 2],
         crash: false,

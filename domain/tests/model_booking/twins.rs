@@ -28,6 +28,15 @@ fn a_release_without_its_epoch_frees_what_was_taken_again() {
 }
 
 #[test]
+fn a_vehicle_needs_its_epochs_its_answers_and_its_tombstones_too() {
+    let car = Scenario { vehicle: true, second_wants_one: true, hold: 1, last_tick: 4, ..PLAIN };
+    let stale = Scenario { stale: [1, 0], ..car };
+    breaks("vehicle, epoch", stale, Rule::EpochOnRelease, "is finalized without unit");
+    breaks("vehicle, tombstone", stale, Rule::TombstoneWithoutClaim, "keeps unit");
+    breaks("vehicle, answer", car, Rule::CommitHasAnAnswer, "confirmed for ever");
+}
+
+#[test]
 fn taking_again_only_a_part_finalizes_without_a_unit() {
     let scenario = Scenario { hold: 1, last_tick: 4, ..PLAIN };
     breaks("all or none", scenario, Rule::AllOrNone, "is finalized without unit");

@@ -7,6 +7,7 @@ use holdfast_domain::reservation::{
 };
 use holdfast_domain::{
     AttemptId, By, Currency, Money as Amount, UserId, derive, inventory, payment, reservation,
+    vehicle,
 };
 
 use super::actions::Action;
@@ -17,7 +18,34 @@ impl Rules {
     pub(super) fn command_of(&self, wish: Wish) -> Command {
         let attempt_of = |number: usize| AttemptId(derive(&["attempt", &number.to_string()]));
         let to_pool = |pool: usize, command| Command::Inventory(self.skus[pool].clone(), command);
+        let to_car = |command| Command::Vehicle(self.car_id(), command);
         match wish {
+            Wish::Hold { who, attempt, pool, until } if self.is_car(pool) => {
+                to_car(vehicle::Command::Reserve {
+                    reservation_id: self.ids[who],
+                    user_id: customer(),
+                    epoch: 1,
+                    expires_at: Some(at(until)),
+                    attempt: attempt_of(attempt),
+                    period: None,
+                    confirmed: false,
+                })
+            }
+            Wish::Withdraw { who, attempt, pool } if self.is_car(pool) => {
+                let (reservation_id, attempt) = (self.ids[who], attempt_of(attempt));
+                to_car(vehicle::Command::Withdraw { reservation_id, attempt })
+            }
+            Wish::Extend { who, pool, until } if self.is_car(pool) => {
+                to_car(vehicle::Command::ExtendReservation {
+                    reservation_id: self.ids[who],
+                    expires_at: at(until),
+                    epoch: 1,
+                })
+            }
+            Wish::Drop { who, pool } if self.is_car(pool) => {
+                let reservation_id = self.ids[who];
+                to_car(vehicle::Command::DropLapsed { reservation_id })
+            }
             Wish::Hold { who, attempt, pool, until } => {
                 let hold = inventory::Command::Hold {
                     reservation_id: self.ids[who],
@@ -74,23 +102,28 @@ impl Rules {
         let kind = if scenario.stock { LineKind::Stock } else { LineKind::Ticket };
         let mut lines = Vec::new();
         let mut claims = Vec::new();
-        for (number, sku) in (1..).zip(&self.skus[scenario.first_pool(who)..]) {
+        for (number, pool) in (1..).zip(scenario.first_pool(who)..2) {
+            let sku = &self.skus[pool];
+            let car = self.is_car(pool).then(|| self.car_id());
             lines.push(Line {
                 line_id: number,
-                kind,
+                kind: if car.is_some() { LineKind::Vehicle } else { kind },
                 sku: Some(sku.clone()),
                 quantity: 1,
                 seat_map_id: None,
                 seat_ids: vec![],
                 period: None,
-                vehicle_id: None,
+                vehicle_id: car.clone(),
                 unit_price: Amount::new(100, Currency::new("EUR").expect("a currency")),
             });
-            claims.push(Claim::Inventory {
-                r#ref: sku.clone(),
-                quantity: 1,
-                period: None,
-                consumed: scenario.stock,
+            claims.push(match car {
+                Some(car) => Claim::Vehicle { r#ref: car },
+                None => Claim::Inventory {
+                    r#ref: sku.clone(),
+                    quantity: 1,
+                    period: None,
+                    consumed: scenario.stock,
+                },
             });
         }
         let on_decline =
@@ -106,6 +139,7 @@ impl Rules {
                 on_decline,
                 late_payment: LatePayment::TryReacquire,
                 capture: Capture::OnConfirm,
+                remote_unlock: true,
             },
         }
     }

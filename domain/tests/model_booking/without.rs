@@ -5,7 +5,7 @@
 use holdfast_domain::process::{Ask, Command, Process, Refusal};
 use holdfast_domain::reservation::{self, CancelReason};
 use holdfast_domain::seatmap::ReleaseReason;
-use holdfast_domain::{By, Sku, inventory};
+use holdfast_domain::{By, Sku, inventory, vehicle};
 
 use super::rules::Rules;
 use super::scenario::Rule;
@@ -13,6 +13,11 @@ use super::scenario::Rule;
 impl Rules {
     pub(super) fn answer(&self, command: &Command, refusal: &Refusal) -> Vec<Ask> {
         let answer = Process::Booking.refused(command, refusal);
+        if let Command::Vehicle(_, vehicle::Command::ConfirmReservation { .. }) = command
+            && self.scenario.without == Some(Rule::CommitHasAnAnswer)
+        {
+            return vec![];
+        }
         let Command::Inventory(sku, command) = command else { return answer };
         match (self.scenario.without, command) {
             (Some(Rule::CommitHasAnAnswer), inventory::Command::Commit { .. }) => vec![],
@@ -122,6 +127,27 @@ impl Rules {
             }
             _ => {}
         }
+    }
+
+    /// What a twin's car hears instead.
+    pub(super) fn rewrite_for_a_car(&self, car: &vehicle::State, asked: &mut vehicle::Command) {
+        use vehicle::Command as C;
+        if let C::ReleaseReservation { reservation_id, epoch, reason } = asked
+            && self.scenario.without == Some(Rule::EpochOnRelease)
+            && let Some(claim) = car.reservation()
+            && claim.reservation_id == *reservation_id
+        {
+            // The reason is a second wall for what is paid; it goes with the epoch.
+            *epoch = claim.epoch.max(*epoch);
+            *reason = vehicle::ReleaseReason::Cancelled;
+        }
+    }
+
+    /// Whether a twin's car records it.
+    pub(super) fn is_recorded_by_a_car(&self, event: &vehicle::Event) -> bool {
+        use vehicle::Event as E;
+        let only_fence = matches!(event, E::ReservationReleased { freed: false, .. });
+        !(only_fence && self.scenario.without == Some(Rule::TombstoneWithoutClaim))
     }
 
     /// What a twin's pool records instead.

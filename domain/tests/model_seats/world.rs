@@ -311,6 +311,7 @@ impl World {
             | Ask::Gateway(_)
             | Ask::Vehicle(_)
             | Ask::Assign { .. }
+            | Ask::Charge(_)
             | Ask::Alarm(_) => {}
         }
         state.timers = self.timers.number(timers);
@@ -393,7 +394,11 @@ impl World {
                     Ask::Do(command) => lists.push(vec![command]),
                     Ask::Steps(commands) => lists.push(commands),
                     Ask::Wake { .. } | Ask::Forget(_) => timers.push(ask),
-                    Ask::Gateway(_) | Ask::Vehicle(_) | Ask::Assign { .. } | Ask::Alarm(_) => {}
+                    Ask::Gateway(_)
+                    | Ask::Vehicle(_)
+                    | Ask::Assign { .. }
+                    | Ask::Charge(_)
+                    | Ask::Alarm(_) => {}
                 }
             }
             let here = |it: &Command| matches!(it, Command::SeatMap(..) | Command::Reservation(..));

@@ -114,6 +114,7 @@ impl World {
                 },
                 late_payment: LatePayment::TryReacquire,
                 capture: Capture::OnConfirm,
+                remote_unlock: true,
             },
         }
     }

@@ -276,7 +276,7 @@ impl World {
                 vec![]
             }
             // Nothing here is rented.
-            Ask::Vehicle(_) | Ask::Assign { .. } | Ask::Alarm(_) => vec![],
+            Ask::Vehicle(_) | Ask::Assign { .. } | Ask::Charge(_) | Ask::Alarm(_) => vec![],
         };
         follow.into_iter().map(|ask| Task { process, ask }).collect()
     }

@@ -35,6 +35,7 @@ impl World {
             | Ask::Forget(_)
             | Ask::Vehicle(_)
             | Ask::Assign { .. }
+            | Ask::Charge(_)
             | Ask::Alarm(_) => format!("{ask:?}"),
         };
         let number = self.asks.number(ask);
@@ -65,6 +66,7 @@ impl World {
                 | Ask::Forget(_)
                 | Ask::Vehicle(_)
                 | Ask::Assign { .. }
+                | Ask::Charge(_)
                 | Ask::Alarm(_) => continue,
             };
             if without::is_asked(self.setting.without, &ask) {
@@ -160,6 +162,7 @@ impl World {
             | Ask::Gateway(_)
             | Ask::Vehicle(_)
             | Ask::Assign { .. }
+            | Ask::Charge(_)
             | Ask::Alarm(_) => {
                 let step = self.reserve(state.reservation, command, state.late);
                 next.reservation = step.to;
@@ -224,6 +227,7 @@ impl World {
             | Ask::Forget(_)
             | Ask::Vehicle(_)
             | Ask::Assign { .. }
+            | Ask::Charge(_)
             | Ask::Alarm(_) => {}
         }
     }

@@ -423,3 +423,40 @@ async fn a_webhook_of_a_kind_that_means_nothing_is_taken_without_a_word() {
     let word = webhooks::read(body).expect("well formed");
     assert_eq!((word.word, word.payment_id), (None, None));
 }
+
+/// A damage, fuel: charged later on the means of the rental, whatever became of its money.
+#[tokio::test]
+async fn what_once_paid_is_charged_again_without_its_customer() {
+    let house = house(MemoryLedger).await;
+    let paid = only(house.call(&create("rental", Flow::Direct, 9_000), Some("tok_approve")).await);
+    let again = create_again("damage", &reference(&paid), 20_000);
+    let word = only(house.call(&again, None).await);
+    assert!(matches!(&word, Word::Authorized { amount, .. } if *amount == euros(20_000)));
+    assert_ne!(reference(&word), reference(&paid), "an intent of its own");
+    assert_eq!(only(house.call(&again, None).await), word, "the same key, the same charge");
+    let captured = only(house.call(&capture("c", &reference(&word), 20_000), None).await);
+    assert!(matches!(captured, Word::Succeeded { amount, .. } if amount == euros(20_000)));
+    assert_eq!(
+        house.ledger(),
+        rows(&[
+            ("authorize", "authorized", 9_000),
+            ("authorize", "authorized", 20_000),
+            ("capture", "captured", 20_000),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn what_never_paid_or_says_no_is_not_charged_again() {
+    let house = house(MemoryLedger).await;
+    let once = only(house.call(&create("a", Flow::Direct, 100), Some("tok_approve_once")).await);
+    let page = only(house.call(&create("b", Flow::Hosted, 100), None).await);
+    for (key, of) in [("c", reference(&once)), ("d", reference(&page)), ("e", "pi_none".into())] {
+        let word = only(house.call(&create_again(key, &of, 100), None).await);
+        assert!(matches!(word, Word::Declined { .. }), "{of}: {word:?}");
+    }
+    // Once its customer has paid on the page it may be.
+    assert!(house.sandbox.book().press(&page_of(&page), true, house.sandbox.now()));
+    let word = only(house.call(&create_again("f", &reference(&page), 100), None).await);
+    assert!(matches!(word, Word::Authorized { .. }), "{word:?}");
+}
