@@ -16,6 +16,7 @@ mod backoff;
 #[cfg(feature = "embedded-broker")]
 pub mod broker;
 mod broker_url;
+mod bucket;
 mod connection;
 mod desk;
 mod fleet;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use holdfast_domain::vehicle::Telemetry;
 use holdfast_domain::{Timestamp, VehicleId};
 
+use crate::bucket::Buckets;
+
 /// How much a tank gains or loses between two samples, in percent.
 const POINTS: u8 = 5;
 /// How far it drives between two samples.
@@ -14,6 +16,9 @@ const METRES: u64 = 1_000;
 /// A vehicle that has said nothing newer for so long may count anew: it was started again and nobody was
 /// told.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Twenty remarkable samples at once, and one more each time this has gone by.
+const REMARKABLE_EVERY: Duration = Duration::from_secs(6);
 
 /// What a vehicle has said last, and what of it was sampled.
 struct Last {
@@ -29,11 +34,14 @@ pub(super) struct Sampler {
     low_fuel_pct: u8,
     most: usize,
     vehicles: HashMap<VehicleId, Last>,
+    /// How often a vehicle may be remarkable: a door that rattles would fill the log.
+    remarkable: Buckets,
 }
 
 impl Sampler {
     pub(super) fn new(every: Duration, low_fuel_pct: u8, most: usize) -> Self {
-        Self { every, low_fuel_pct, most, vehicles: HashMap::new() }
+        let remarkable = Buckets::new(20, REMARKABLE_EVERY);
+        Self { every, low_fuel_pct, most, vehicles: HashMap::new(), remarkable }
     }
 
     /// None when it is older than what was heard (D34); otherwise whether it is worth a sample.
@@ -64,7 +72,10 @@ impl Sampler {
             || sample.fuel_pct.zip(before.fuel_pct).is_some_and(|(now, then)| {
                 is_low(now) != is_low(then) || now.abs_diff(then) >= POINTS
             });
-        Some(remarkable || now.since(*at) >= self.every)
+        let micros = u64::try_from(now.micros()).unwrap_or_default();
+        let by_clock = now.since(*at) >= self.every;
+        let may = || self.remarkable.take(vehicle, Duration::from_micros(micros));
+        Some(by_clock || (remarkable && may()))
     }
 
     /// It went to the stream.
@@ -117,6 +128,16 @@ mod tests {
         assert_eq!(judge(&mut sampler, sample(2, 1), 2), Some(false));
         assert_eq!(judge(&mut sampler, sample(1, 12), 3), None);
         assert_eq!(judge(&mut sampler, sample(0, 1), 70), Some(true), "it never told its boot");
+    }
+
+    #[test]
+    fn a_door_that_rattles_does_not_fill_the_log() {
+        let mut sampler = sampler();
+        let rattles = (0..1_000).filter(|seq| {
+            let rattling = Telemetry { is_locked: Some(seq % 2 == 0), ..sample(1, *seq) };
+            judge(&mut sampler, rattling, 1) == Some(true)
+        });
+        assert_eq!(rattles.count(), 21, "the first, and twenty remarkable ones");
     }
 
     #[test]

@@ -272,3 +272,29 @@ async fn an_engine_that_starts_learns_who_is_connected() {
         world.desk.until(|told| (*told == expected).then_some(())).await;
     }
 }
+
+/// Fault 44: a connection that flaps ends as it is, without a fact for each of its changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_flaps_is_told_as_it_ends() {
+    let world = World::new();
+    let running = world.link().await;
+    let mut onlooker = world.onlooker("none").await;
+    let topic = Topic::Connection.of(&car(1));
+    for boot in 1..=100 {
+        for online in [true, false] {
+            onlooker
+                .says(&topic, true, Connection { online, boot: Some(boot), t: None }.write())
+                .await;
+        }
+    }
+    onlooker
+        .says(&topic, true, Connection { online: true, boot: Some(101), t: None }.write())
+        .await;
+    soon(|| running.link.health().refused == 181).await;
+    assert_eq!(world.desk.all().len(), 20);
+    soon(|| world.clock.next_wake().is_some()).await;
+    world.clock.advance(Duration::from_secs(10));
+    let ends = |told: &Told| matches!(told, Told::Connected(_, 101)).then_some(());
+    world.desk.until(ends).await;
+    assert_eq!(world.desk.all().len(), 21);
+}
