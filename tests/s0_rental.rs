@@ -156,7 +156,8 @@ async fn from_the_booking_to_the_damage(between: Between) {
     // S0-33: once its doors are known to be locked, the next customer may have it.
     let car_now = vehicle_is(&operator, &car, "AVAILABLE").await;
     assert_eq!(car_now["lock"], "LOCKED");
-    let metres: u64 = car_now["odometerMetres"].as_str().and_then(|m| m.parse().ok()).expect("metres");
+    let metres: u64 =
+        car_now["odometerMetres"].as_str().and_then(|m| m.parse().ok()).expect("metres");
     assert!(metres >= 12_445_000, "{metres}");
     available(&ada, json!({ "total": 3, "held": 0, "committed": 0, "available": 3 })).await;
     assert!(road.car(&car).locked);
@@ -193,7 +194,8 @@ async fn from_the_booking_to_the_damage(between: Between) {
     .await;
     operator.mutate("decideDamageClaim", "DecideDamageClaimInput", input, fields).await;
     let ledger = Ledger::of(&operator).await;
-    let charges = ledger.0.iter().filter(|row| row["amount_minor"] == 25_000 && row["state"] == "captured");
+    let charges =
+        ledger.0.iter().filter(|row| row["amount_minor"] == 25_000 && row["state"] == "captured");
     assert_eq!(charges.count(), 1, "{:?}", ledger.0);
     let payments = eventually("both payments", || async {
         let payments = seen(&ada, &id).await["payments"].as_array().cloned()?;
@@ -284,7 +286,8 @@ async fn back_to_back_rentals_fit_and_overlapping_ones_are_refused() {
     }
     let query = "query($from: DateTime!, $until: DateTime!) { availability(sku: \"compact\", \
         period: { from: $from, until: $until }) { available } }";
-    for (from, until, free) in [("08:00", "10:00", 1), ("09:00", "11:00", 0), ("14:00", "18:00", 1)] {
+    for (from, until, free) in [("08:00", "10:00", 1), ("09:00", "11:00", 0), ("14:00", "18:00", 1)]
+    {
         let variables = json!({ "from": format!("2031-05-01T{from}:00Z"),
             "until": format!("2031-05-01T{until}:00Z") });
         eventually(&format!("{free} free from {from} until {until}"), || async {

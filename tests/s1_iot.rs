@@ -40,7 +40,8 @@ async fn the_phone_opens_the_car(between: Between) {
 
     // S1-01: the vehicle is the customer's before it is paid for.
     let id = booked(&ada).await;
-    let query = "query($id: ID!) { reservation(id: $id) { lines { vehicleId } vehicle { status } } }";
+    let query =
+        "query($id: ID!) { reservation(id: $id) { lines { vehicleId } vehicle { status } } }";
     let car = eventually("a vehicle", || async {
         let seen = ada.query(query, json!({ "id": id })).await["reservation"].clone();
         let car = seen["lines"][0]["vehicleId"].as_str()?;

@@ -5,10 +5,7 @@
 //!
 //! Each schedule follows from its seed. `HOLDFAST_SEEDS` asks for more of them.
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a twin names the one thing that it changes"
-)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a twin names the one thing that it changes")]
 
 mod rental_world;
 

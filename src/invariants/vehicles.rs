@@ -79,7 +79,9 @@ impl Vehicles {
             if total != count {
                 report.offence(
                     position,
-                    format!("pool {sku}: its total is {total}, but {count} vehicles are in service"),
+                    format!(
+                        "pool {sku}: its total is {total}, but {count} vehicles are in service"
+                    ),
                 );
             }
         }

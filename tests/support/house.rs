@@ -131,7 +131,16 @@ impl House {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client");
-        Ok(Self { directory, settings, flags, child, url, mqtt, key: TokenKey::from_seed(&seed), client })
+        Ok(Self {
+            directory,
+            settings,
+            flags,
+            child,
+            url,
+            mqtt,
+            key: TokenKey::from_seed(&seed),
+            client,
+        })
     }
 
     fn data_in(directory: &Path) -> PathBuf {

@@ -37,7 +37,9 @@ pub(crate) struct Road {
 impl Road {
     /// `count` obedient vehicles, all of them online.
     pub(crate) async fn with(between: Between, count: usize, settings: &[(&str, &str)]) -> Self {
-        let Between::Embedded = between else { unimplemented!("Mosquitto is started by iot's support") };
+        let Between::Embedded = between else {
+            unimplemented!("Mosquitto is started by iot's support")
+        };
         let mut settings = settings.to_vec();
         settings.push(("MQTT__LISTEN", "127.0.0.1:0"));
         let house = House::start(&settings).await;

@@ -236,7 +236,8 @@ async fn a_vehicle_that_vanishes_is_lost_by_its_will_and_back_in_a_later_boot() 
         _ => None,
     };
     assert_eq!(world.desk.until(lost).await, Some(boot));
-    let back = |told: &Told| matches!(told, Told::Connected(_, later) if *later > boot).then_some(());
+    let back =
+        |told: &Told| matches!(told, Told::Connected(_, later) if *later > boot).then_some(());
     world.desk.until(back).await;
 }
 

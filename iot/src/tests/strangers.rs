@@ -55,7 +55,8 @@ async fn the_topic_says_whose_answer_it_is() {
     let own = Answer::signed(Status::Unlocked, id, None, 1, &key(&car(1)));
     // Signed by car 1, said on car 2's topic.
     onlooker.says(&UNLOCK.of(&car(2)), false, own.write()).await;
-    let ignored = |told: &Told| matches!(told, Told::Ignored(who, ..) if *who == car(2)).then_some(());
+    let ignored =
+        |told: &Told| matches!(told, Told::Ignored(who, ..) if *who == car(2)).then_some(());
     world.desk.until(ignored).await;
     // UNLOCKED is no answer to a lock.
     onlooker.says(&Topic::Answer(Word::Lock).of(&car(1)), false, own.write()).await;
@@ -149,7 +150,9 @@ async fn garbage_of_any_size_is_refused_counted_and_nothing_of_it_is_told() {
         }
     }
     let tel = Topic::Telemetry.of(&car(1));
-    for payload in [megabyte, b"{".to_vec(), br#"{"seq":1,"signals":{"Vehicle.Speed":"x"}}"#.to_vec()] {
+    for payload in
+        [megabyte, b"{".to_vec(), br#"{"seq":1,"signals":{"Vehicle.Speed":"x"}}"#.to_vec()]
+    {
         onlooker.says(&tel, false, payload).await;
         said += 1;
     }
@@ -264,9 +267,8 @@ async fn unreliable_vehicles_and_a_broker_that_restarts() {
             }
         }
         // As the process does that asks for them: each attempt until there is an answer.
-        let answered = |world: &World, id| {
-            world.desk.answers().iter().any(|answer| answer.command_id == id)
-        };
+        let answered =
+            |world: &World, id| world.desk.answers().iter().any(|answer| answer.command_id == id);
         for _ in 0..200 {
             let mut open = 0;
             for call in &out {

@@ -287,7 +287,9 @@ impl World {
         VehicleCall {
             vehicle_id: vehicle.clone(),
             kind: CommandKind::Unlock,
-            command_id: Uuid::from_u128(0x018f_6c1a_0000_7000_8000_0000_0000_0000 + u128::from(self.seq)),
+            command_id: Uuid::from_u128(
+                0x018f_6c1a_0000_7000_8000_0000_0000_0000 + u128::from(self.seq),
+            ),
             reservation_id: None,
             seq: self.seq,
             attempt: 1,

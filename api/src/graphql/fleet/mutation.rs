@@ -117,8 +117,5 @@ fn obeyed(done: VehicleAnswer) -> Result<VehicleCommandSuccess, No> {
 
 fn inspected(done: InspectionAnswer) -> Result<InspectionSuccess, No> {
     let view = InspectionView::of_answer(&done).ok_or_else(|| No::absent("inspection"))?;
-    Ok(InspectionSuccess {
-        inspection: Inspection::from(view),
-        position: done.position.into(),
-    })
+    Ok(InspectionSuccess { inspection: Inspection::from(view), position: done.position.into() })
 }
