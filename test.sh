@@ -46,15 +46,18 @@ finish() {
     printf '%s\n' "${summary[@]}"
 }
 
-# bash and curl walk the README's tour as a reader would; strace makes the real binary's disk fail.
+# bash and curl walk the README's tour as a reader would; strace makes the real binary's disk fail;
+# Mosquitto, set up by iot/mosquitto/setup.sh with openssl, stands between the engine and its vehicles.
+PATH="$PATH:/usr/sbin"
 needed=()
-for tool in curl strace; do command -v "$tool" >/dev/null || needed+=("$tool"); done
+for tool in curl strace mosquitto openssl; do command -v "$tool" >/dev/null || needed+=("$tool"); done
 command -v cc >/dev/null || needed+=(build-essential)
 install() {
     local root=()
     [ "$(id -u)" -eq 0 ] || root=(sudo -n)
     "${root[@]}" apt-get update -qq
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    # RUNLEVEL=1: nothing that is installed here is started; Mosquitto would take the demo's port.
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
         apt-get install -y -qq --no-install-recommends "${needed[@]}" >/dev/null
 }
 [ ${#needed[@]} -eq 0 ] || step "install ${needed[*]}" install

@@ -10,6 +10,8 @@ const TOKEN_KEY: &str = "token-key";
 const TICKET_KEY: &str = "ticket-key";
 /// Signs the sandbox's webhooks.
 const WEBHOOK_SECRET: &str = "webhook:sandbox";
+/// The engine's own password at the embedded broker.
+const MQTT_PASSWORD: &str = "mqtt:engine";
 
 /// The seed of the key that signs access tokens.
 pub async fn token_seed(side: &Side) -> anyhow::Result<[u8; 32]> {
@@ -24,6 +26,12 @@ pub async fn ticket_seed(side: &Side) -> anyhow::Result<[u8; 32]> {
 /// The sandbox's own webhook secret.
 pub async fn webhook_secret(side: &Side) -> anyhow::Result<Vec<u8>> {
     Ok(seed(side, WEBHOOK_SECRET).await?.to_vec())
+}
+
+/// The engine's own password at the embedded broker: 64 hexadecimal digits.
+pub async fn mqtt_password(side: &Side) -> anyhow::Result<String> {
+    let seed = seed(side, MQTT_PASSWORD).await?;
+    Ok(data_encoding::HEXLOWER.encode(&seed))
 }
 
 async fn seed(side: &Side, name: &str) -> anyhow::Result<[u8; 32]> {

@@ -14,3 +14,4 @@ pub mod keys;
 mod log;
 mod serve;
 pub mod synthetic;
+mod vehicles;

@@ -110,7 +110,7 @@ async fn a_car_that_does_not_answer_is_a_timeout_and_is_tried_again() {
     let road = Road::with(Between::Embedded, 1, &HURRY).await;
     let (ada, auditor) = (road.house.customer("ada"), road.house.auditor());
     let id = paid(&ada).await;
-    road.temper("car-1", Temper::deaf()).await;
+    road.temper("car-1", Temper { loses: 1_000, ..Temper::obedient() }).await;
     unlock(&ada, &id).await.problem(504, "VEHICLE_TIMEOUT");
     let asked = vehicle_events(&auditor, "car-1", "vehicle.unlock-requested").await;
     assert!(asked.len() >= 2, "it was asked again: {asked:?}");
@@ -146,7 +146,11 @@ async fn a_killed_server_leaves_no_car_open_for_nobody() {
     let mut road = Road::with(Between::Embedded, 1, &HURRY).await;
     let ada = road.house.customer("ada");
     let id = paid(&ada).await;
-    road.temper("car-1", Temper::slow(Duration::from_millis(300))).await;
+    road.temper(
+        "car-1",
+        Temper { dawdles: 1_000, dawdle: Duration::from_millis(600), ..Temper::obedient() },
+    )
+    .await;
     let asked = tokio::spawn({
         let (ada, id) = (ada.clone(), id.clone());
         async move {

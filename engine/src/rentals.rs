@@ -3,8 +3,9 @@
 use holdfast_domain::inspection::{self, Photo};
 use holdfast_domain::vehicle::{self, Answer, CommandKind};
 use holdfast_domain::{InspectionId, Money, ReservationId, Sku, Timestamp, VehicleId, reservation};
-use holdfast_store::Position;
 use uuid::Uuid;
+
+use crate::Done;
 
 /// A vehicle that joins the fleet (`registerVehicle`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +31,8 @@ pub struct VehicleAnswer {
     pub reservation_id: ReservationId,
     /// Its state.
     pub reservation: reservation::State,
-    /// Where all of it is true.
-    pub position: Position,
-    /// Whether this key had asked for it before.
-    pub replayed: bool,
+    /// Where all of it is true, and whether this key had asked for it before.
+    pub done: Done,
 }
 
 /// A vehicle's answer to a command, checked against its key by whoever hands it in.
@@ -73,8 +72,6 @@ pub struct InspectionAnswer {
     pub id: InspectionId,
     /// Its state.
     pub state: inspection::State,
-    /// Where that is true.
-    pub position: Position,
-    /// Whether this key had asked for it before.
-    pub replayed: bool,
+    /// What was recorded.
+    pub done: Done,
 }

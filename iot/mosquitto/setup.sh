@@ -155,10 +155,8 @@ new_engine_password() {
 # To be put into Holdfast's configuration.
 [mqtt]
 listen = ""
-broker = "$scheme://$engine_listen:$engine_port"
-user = "$ENGINE"
-password = "$password"
-$ca
+broker = "$scheme://$ENGINE:$password@$engine_listen:$engine_port"
+${ca}
 TEXT
     chmod 600 "$dir/holdfast.toml"
 }

@@ -19,6 +19,7 @@ mod broker_url;
 mod connection;
 mod desk;
 mod fleet;
+mod house;
 mod inbound;
 mod keys;
 mod lanes;

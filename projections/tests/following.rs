@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_domain::seatmap::{Category, Plan, Section};
-use holdfast_domain::{SeatMapId, seatmap};
+use holdfast_domain::{Period, SeatMapId, seatmap};
 use holdfast_projections::{
     AvailabilityReason, MovementKind, PageRequest, Projection, ProjectionState, ReadModels,
     RebuildError, SeatStatus,
@@ -17,7 +17,7 @@ use holdfast_projections::{
 use holdfast_store::memory::Memory;
 use holdfast_store::{EventStore, NewEvent, Position};
 use tokio::sync::watch;
-use world::{Dice, World, euros, hall, sku, user};
+use world::{Dice, START, World, euros, hall, sku, user};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -257,7 +257,7 @@ async fn rows_of_another_log_are_not_taken_for_this_ones() {
 
 #[tokio::test]
 async fn lists_are_read_page_by_page_without_gap_or_double() {
-    let world = World::grown(17, 2_500).await;
+    let world = World::grown(17, 3_500).await;
     let reads = ReadModels::in_memory().await.unwrap();
     reads.runner(log(&world)).catch_up().await.unwrap();
 
@@ -338,6 +338,106 @@ async fn what_is_left_is_told_with_its_reason() {
     world.pool(sku("scarf"), C::SetSales { open: false }).await;
     assert_eq!(reason(&world).await, AvailabilityReason::Closed);
     assert_eq!(reads.availability(&sku("nothing")).await.unwrap(), None);
+}
+
+/// What is available changes once in the life of a claim, and each change is one row of the ledger.
+#[tokio::test]
+async fn a_rented_vehicle_is_counted_once_from_its_hold_to_its_return() {
+    use holdfast_domain::inventory::{Command as C, ReleaseReason};
+    let mut world = World::new();
+    world.open().await;
+    let reads = ReadModels::in_memory().await.unwrap();
+    let van = sku("van");
+    let counts = async |world: &World| {
+        reads.runner(log(world)).catch_up().await.unwrap();
+        let row = reads.availability(&van).await.unwrap().unwrap();
+        (row.available, row.held, row.committed)
+    };
+    let hold = |number, period| C::Hold {
+        reservation_id: world::reservation_id(number),
+        qty: 1,
+        expires_at: START.plus(Duration::from_secs(900)),
+        epoch: 1,
+        attempt: holdfast_domain::AttemptId(holdfast_domain::derive(&["a"])),
+        period,
+    };
+    let release = |number, reason| {
+        let reservation_id = world::reservation_id(number);
+        C::Release { reservation_id, epoch: 1, reason }
+    };
+    assert_eq!(counts(&world).await, (8, 0, 0));
+    world.pool(van.clone(), hold(1, None)).await; // S0-10
+    assert_eq!(counts(&world).await, (7, 1, 0));
+    let reservation_id = world::reservation_id(1);
+    world.pool(van.clone(), C::Commit { reservation_id, epoch: 1 }).await; // S0-22
+    assert_eq!(counts(&world).await, (7, 0, 1));
+    world.pool(van.clone(), release(1, ReleaseReason::Completed)).await; // S0-33
+    assert_eq!(counts(&world).await, (8, 0, 0));
+    world.pool(van.clone(), hold(2, None)).await;
+    world.pool(van.clone(), release(2, ReleaseReason::PaymentFailed)).await; // S0-27
+    assert_eq!(counts(&world).await, (8, 0, 0));
+
+    let page = PageRequest::default();
+    let told = reads.stock_movements(Some(&van), &page).await.unwrap().rows;
+    let kinds: Vec<_> = told.iter().rev().map(|(_, row)| (row.kind, row.quantity)).collect();
+    use MovementKind as M;
+    let wanted =
+        [(M::Received, 8), (M::Reserved, 1), (M::Returned, 1), (M::Reserved, 1), (M::Released, 1)];
+    assert_eq!(kinds, wanted, "nothing moves when it is paid for");
+
+    // Ahead of time: what one booking takes, it takes then and at no other time.
+    let hours = |hours: u64| START.plus(Duration::from_secs(hours * 3_600));
+    let period = |from, until| Period { from: hours(from), until: hours(until) };
+    world.pool(van.clone(), hold(3, Some(period(10, 12)))).await;
+    counts(&world).await;
+    let left = async |from, until| {
+        let row = reads.availability_in(&van, &period(from, until)).await.unwrap().unwrap();
+        (row.available, row.held)
+    };
+    assert_eq!(left(8, 10).await, (8, 0), "back-to-back");
+    assert_eq!(left(11, 13).await, (7, 1));
+    assert_eq!(left(12, 14).await, (8, 0));
+    let spans = reads.free_spans(&van, hours(0)).await.unwrap().unwrap();
+    let spans: Vec<_> = spans.iter().map(|span| (span.from, span.until, span.available)).collect();
+    let wanted =
+        [(hours(0), Some(hours(10)), 8), (hours(10), Some(hours(12)), 7), (hours(12), None, 8)];
+    assert_eq!(spans, wanted);
+    world.pool(van.clone(), C::SetSales { open: false }).await;
+    counts(&world).await;
+    let spans = reads.free_spans(&van, hours(0)).await.unwrap().unwrap();
+    assert_eq!(spans.iter().map(|span| span.available).collect::<Vec<_>>(), [0]);
+    assert_eq!(reads.free_spans(&sku("nothing"), hours(0)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_fleet_is_read_page_by_page_by_class_and_by_status() {
+    let world = World::grown(31, 1_500).await;
+    let reads = ReadModels::in_memory().await.unwrap();
+    reads.runner(log(&world)).catch_up().await.unwrap();
+    let mut seen = Vec::new();
+    let mut page = PageRequest { first: 3, after: None };
+    loop {
+        let found = reads.vehicles(Some(&sku("van")), None, &page).await.unwrap();
+        seen.extend(found.rows.iter().map(|(_, row)| row.id.to_string()));
+        let Some((cursor, _)) = found.rows.last().filter(|_| found.has_next) else { break };
+        page.after = Some(cursor.clone());
+    }
+    assert_eq!(seen, ["van-1", "van-2", "van-3", "van-4"]);
+    let all = PageRequest::default();
+    assert!(reads.vehicles(Some(&sku("scarf")), None, &all).await.unwrap().rows.is_empty());
+    let mut counted = 0;
+    for id in world.vehicles.keys() {
+        let row = reads.vehicle(id).await.unwrap().unwrap();
+        let same = reads.vehicles(None, Some(row.status), &all).await.unwrap();
+        assert!(same.rows.iter().all(|(_, other)| other.status == row.status));
+        assert!(same.rows.iter().any(|(_, other)| *other == row));
+        if let Some(holder) = &row.holder {
+            let of = reads.vehicle_of(&holder.reservation_id).await.unwrap().unwrap();
+            assert_eq!(of.holder.map(|it| it.reservation_id), Some(holder.reservation_id));
+        }
+        counted += row.trips;
+    }
+    assert!(counted > 0, "the world's vehicles drive");
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ CREATE INDEX IF NOT EXISTS seats_by_section ON seats (seat_map_id, section, ordi
 CREATE INDEX IF NOT EXISTS seats_by_reservation ON seats (reservation_id);
 
 CREATE TABLE IF NOT EXISTS reservations (
-    -- Reservations as their customers see them. One row a reservation; lines as JSON.
+    -- Reservations as their customers see them, with how a rental went (metres, percent, seconds). One row a reservation; lines as JSON.
     id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     status TEXT NOT NULL,
@@ -105,6 +105,15 @@ CREATE TABLE IF NOT EXISTS reservations (
     paid_by TEXT,
     finalized INTEGER NOT NULL,
     vehicle_id TEXT,
+    rental_started_at TEXT,
+    odometer_start_m INTEGER,
+    fuel_start_pct INTEGER,
+    rental_completed_at TEXT,
+    odometer_end_m INTEGER,
+    fuel_end_pct INTEGER,
+    distance_m INTEGER,
+    duration_s INTEGER,
+    return_location TEXT,
     channel TEXT NOT NULL,
     stream_version INTEGER NOT NULL,
     created_position INTEGER NOT NULL,
@@ -114,13 +123,15 @@ CREATE TABLE IF NOT EXISTS reservations (
 CREATE INDEX IF NOT EXISTS reservations_by_user ON reservations (user_id, status, created_position);
 CREATE INDEX IF NOT EXISTS reservations_by_status ON reservations (status, created_position);
 CREATE INDEX IF NOT EXISTS reservations_by_position ON reservations (created_position);
+CREATE INDEX IF NOT EXISTS reservations_by_vehicle ON reservations (vehicle_id, created_position);
 
 CREATE TABLE IF NOT EXISTS payments (
-    -- Payments: where the latest attempt stands, and the sums over all attempts.
+    -- Payments of reservations, damages (DAMAGE_CHARGE) and extras (EXTRA): where the latest attempt stands, and the sums over all attempts.
     id TEXT NOT NULL,
     reservation_id TEXT NOT NULL,
     user_id TEXT,
     kind TEXT NOT NULL,
+    inspection_id TEXT,
     status TEXT NOT NULL,
     version INTEGER NOT NULL,
     currency TEXT NOT NULL,
@@ -144,6 +155,7 @@ CREATE TABLE IF NOT EXISTS payments (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS payments_by_reservation ON payments (reservation_id, created_at);
 CREATE INDEX IF NOT EXISTS payments_by_status ON payments (status);
+CREATE INDEX IF NOT EXISTS payments_by_inspection ON payments (inspection_id);
 
 CREATE TABLE IF NOT EXISTS tickets (
     -- Tickets: whose, for what, whether used.
@@ -213,6 +225,71 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS dead_letters_by_position ON dead_letters (position);
 CREATE INDEX IF NOT EXISTS dead_letters_open ON dead_letters (settled_at);
+
+CREATE TABLE IF NOT EXISTS vehicles (
+    -- Vehicles: where each stands (MDS names), who has it, what it last told (metres, percent, degrees). One row a vehicle. The columns from `contact` on are the projection's own memory.
+    id TEXT NOT NULL,
+    vin TEXT NOT NULL,
+    sku TEXT NOT NULL,
+    status TEXT NOT NULL,
+    rental TEXT NOT NULL,
+    lock TEXT NOT NULL,
+    online INTEGER NOT NULL,
+    odometer_m INTEGER NOT NULL,
+    fuel_pct INTEGER,
+    last_seen TEXT,
+    latitude REAL,
+    longitude REAL,
+    located_at TEXT,
+    reservation_id TEXT,
+    user_id TEXT,
+    confirmed INTEGER,
+    period_from TEXT,
+    period_until TEXT,
+    command_id TEXT,
+    command_kind TEXT,
+    command_deadline TEXT,
+    command_reservation_id TEXT,
+    out_of_service TEXT,
+    trips INTEGER NOT NULL,
+    stream_version INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    contact TEXT NOT NULL,
+    bolt TEXT NOT NULL,
+    doors_locked INTEGER,
+    trip TEXT NOT NULL,
+    lock_owed INTEGER NOT NULL,
+    PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS vehicles_by_class ON vehicles (sku, status, id);
+CREATE INDEX IF NOT EXISTS vehicles_by_status ON vehicles (status, id);
+CREATE INDEX IF NOT EXISTS vehicles_by_user ON vehicles (user_id, id);
+CREATE INDEX IF NOT EXISTS vehicles_by_reservation ON vehicles (reservation_id);
+
+CREATE TABLE IF NOT EXISTS inspections (
+    -- Inspections after rentals, and where the damage claim of each stands. One row an inspection; photos as JSON.
+    id TEXT NOT NULL,
+    reservation_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    description TEXT NOT NULL,
+    photos TEXT NOT NULL,
+    odometer_m INTEGER,
+    claim_id TEXT,
+    claim_status TEXT NOT NULL,
+    estimate_minor INTEGER,
+    estimate_currency TEXT,
+    amount_minor INTEGER,
+    currency TEXT,
+    payment_id TEXT,
+    failure_code TEXT,
+    submitted_at TEXT NOT NULL,
+    decided_at TEXT,
+    created_position INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS inspections_by_reservation ON inspections (reservation_id, created_position);
+CREATE INDEX IF NOT EXISTS inspections_by_claim_status ON inspections (claim_status, created_position);
 
 CREATE TABLE IF NOT EXISTS checkpoints (
     -- How far the rows of each projection are in the log; changes in the same transaction as the rows.

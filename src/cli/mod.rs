@@ -9,7 +9,9 @@ pub(crate) mod progress;
 mod rebuild;
 mod repair;
 mod replay;
+mod simulate;
 pub(crate) mod token;
+mod vehicle;
 mod verify;
 
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ const ABOUT: &str = "\
 Holdfast sells finite things exactly once: seats, vehicles, stock.
 
 It is one program with nothing beside it: an append-only log of events, read models, GraphQL and \
-REST doors, and a sandbox payment gateway. Every change is an event in the log; everything else is \
+REST doors, an MQTT broker for vehicles, and a sandbox payment gateway. Every change is an event in the log; everything else is \
 derived from it and can be rebuilt.";
 
 const EXAMPLES: &str = "\
@@ -34,6 +36,7 @@ Examples:
   holdfast replay reservation-018f…         what happened to one reservation, and why
   holdfast verify                           is the log whole, was nothing sold twice?
   holdfast backup /mnt/backup/holdfast      a copy of the log, beside the running server
+  holdfast vehicle credentials car-7        user, password and key for a vehicle, made anew
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the store is damaged or poisoned,
 4 the data directory is in use.
@@ -69,9 +72,10 @@ enum Command {
     /// Run the engine with all its doors
     ///
     /// Needs no arguments: embedded log and read models in ./holdfast-data, HTTP on 127.0.0.1:8080,
-    /// sandbox payment gateway. The first line on standard output says that it is ready, and where:
+    /// embedded MQTT broker on 127.0.0.1:1883, sandbox payment gateway. The first line on standard output
+    /// says that it is ready, and where:
     ///
-    ///   holdfast ready http=http://127.0.0.1:8080
+    ///   holdfast ready http=http://127.0.0.1:8080 mqtt=mqtt://127.0.0.1:1883
     ///
     /// SIGTERM and SIGINT finish what is under way (at most 10 s) and end with code 0.
     #[command(after_help = "\
@@ -140,6 +144,12 @@ Examples:
   holdfast rebuild seat_maps
   holdfast rebuild --all")]
     Rebuild(rebuild::RebuildArgs),
+    /// Look after single vehicles
+    #[command(subcommand)]
+    Vehicle(vehicle::VehicleCommand),
+    /// Vehicles that are not there, for trying things out
+    #[command(subcommand)]
+    Simulate(simulate::SimulateCommand),
     /// Print the effective configuration: every key, its meaning, its value, where it comes from
     ///
     /// Secrets are masked. What is printed is TOML and can be used as a configuration file.
@@ -193,6 +203,8 @@ pub fn run() -> ExitCode {
             Command::Backup(args) => backup::run(&config, args).await,
             Command::Rebuild(args) => rebuild::run(&config, args).await,
             Command::Log(command) => log::run(&config, command).await,
+            Command::Vehicle(command) => vehicle::run(&config, command).await,
+            Command::Simulate(command) => simulate::run(&config, command).await,
             Command::Config => Ok(()),
         }
     });

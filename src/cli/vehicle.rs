@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 use holdfast_domain::VehicleId;
+use holdfast_engine::clock::SystemClock;
+use holdfast_engine::ports::Clock as _;
 use holdfast_schemas::mqtt::Key;
 use serde_json::json;
 
@@ -32,8 +34,9 @@ fn vehicle(text: &str) -> Result<VehicleId, String> {
 pub(super) async fn run(config: &Config, command: VehicleCommand) -> anyhow::Result<()> {
     let VehicleCommand::Credentials(CredentialsArgs { id }) = command;
     let side = side_file(config).await?;
-    let fresh = side.rotate_vehicle_credentials(&id).await?;
+    let fresh = side.rotate_vehicle_credentials(&id, SystemClock::new().wall()).await?;
     side.close().await;
-    let line = json!({ "user": id, "password": fresh.password, "key": Key::new(fresh.key).to_base64() });
+    let line =
+        json!({ "user": id, "password": fresh.password, "key": Key::new(fresh.key).to_base64() });
     super::print(&format!("{line}\n"))
 }

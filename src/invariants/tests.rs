@@ -142,6 +142,7 @@ fn initiated(who: &str) -> Pay {
         attempt: 1,
         gateway_idempotency_key: "k".into(),
         flow: Flow::Direct,
+        again_of: None,
     }
 }
 

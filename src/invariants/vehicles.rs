@@ -234,7 +234,8 @@ impl Vehicle {
     }
 
     fn drives_on(&mut self, metres: u64) -> Option<String> {
-        let before = std::mem::replace(&mut self.odometer_m, metres.max(self.odometer_m));
+        let before = self.odometer_m;
+        self.odometer_m = before.max(metres);
         (metres < before).then(|| format!("its odometer went back from {before} m to {metres} m"))
     }
 

@@ -10,19 +10,28 @@
 //! `holdfast vehicle credentials` counts at once.
 
 mod secrets;
+pub(crate) mod simulated;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use holdfast_engine::ports::{Clock, NoLink, VehicleLink};
 use holdfast_engine::side::Side;
+use holdfast_engine::{Engine, LinkState};
 use holdfast_iot::broker::{Embedded, Running};
 use holdfast_iot::{Broker, Inbound, Link, LinkConfig, prepare};
 
 use crate::config::{Config, keys as key};
-use crate::{exit::Ending, keys};
+use crate::exit::Ending;
+use crate::keys;
+use crate::serve::Floor;
+use tokio::sync::watch;
 
 use secrets::Secrets;
+
+/// How often the link's state is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The way to the vehicles, before the engine is there.
 pub(crate) struct Garage {
@@ -40,7 +49,8 @@ impl Garage {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let named = config.text(&key::MQTT_BROKER);
-        let secrets = Arc::new(Secrets::new(key_file.clone(), keys::mqtt_password(key_file).await?));
+        let secrets =
+            Arc::new(Secrets::new(key_file.clone(), keys::mqtt_password(key_file).await?));
         let (broker, running, url) = if !named.is_empty() {
             let ca = config.text(&key::MQTT_CA);
             let ca = (!ca.is_empty()).then(|| {
@@ -74,8 +84,33 @@ impl Garage {
         }
     }
 
-    /// The link, what comes in by it, and the broker that has to be stopped last.
-    pub(crate) fn parts(self) -> (Option<(Link, Inbound)>, Option<Running>) {
-        (self.link, self.broker)
+    /// Takes what vehicles say to the engine from now on; gives the broker, which is stopped last.
+    pub(crate) fn open_for(self, engine: &Engine, doors: &mut Floor) -> Option<Running> {
+        if let Some((link, inbound)) = self.link {
+            let (desk, stop) = (Arc::new(engine.clone()), doors.stopping());
+            doors.part("vehicles", async move { Ok(inbound.run(desk, stop).await?) });
+            doors.part("link state", tell_state(link, engine.clone(), doors.stopping()));
+        }
+        self.broker
+    }
+}
+
+/// Tells the engine how the link is doing, for the health page.
+async fn tell_state(
+    link: Link,
+    engine: Engine,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    loop {
+        let health = link.health();
+        engine.set_link_state(if health.connected {
+            LinkState::Connected
+        } else {
+            LinkState::Connecting(health.why_not.unwrap_or_else(|| "not yet".to_owned()))
+        });
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        }
     }
 }

@@ -32,8 +32,11 @@ impl VehicleAuth for Secrets {
         }
         let vehicle = VehicleId::new(user).ok()?;
         match self.side.vehicle_credentials(&vehicle).await {
-            Ok(Some(known)) if known.opens(password) => Some(Principal::Vehicle(vehicle)),
-            Ok(_) => None,
+            Ok(Some(known)) => {
+                let password = std::str::from_utf8(password).ok()?;
+                known.is_password(password).then_some(Principal::Vehicle(vehicle))
+            }
+            Ok(None) => None,
             Err(error) => {
                 tracing::error!(%error, user, "MQTT: nobody is let in while passwords cannot be read");
                 None

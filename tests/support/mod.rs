@@ -4,6 +4,8 @@ mod catalogue;
 mod client;
 mod house;
 mod judge;
+#[path = "../../iot/tests/support/mosquitto.rs"]
+pub(crate) mod mosquitto;
 mod road;
 
 pub(crate) use catalogue::{Hall, create_item, publish_hall, receive_stock};

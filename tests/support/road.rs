@@ -9,6 +9,7 @@ use holdfast_schemas::mqtt::Key;
 use serde_json::{Value, json};
 
 use super::catalogue::{accepted, create_item};
+use super::mosquitto::Mosquitto;
 use super::{House, Person, eventually};
 
 /// Which broker stands between.
@@ -30,24 +31,30 @@ pub(crate) struct Credentials {
 /// A house, a class `compact` at EUR 60 and vehicles `car-1`, `car-2` … of it on the road.
 pub(crate) struct Road {
     pub(crate) house: House,
-    pub(crate) broker: Broker,
     pub(crate) cars: Simulator,
+    /// The broker, where it is not the house's own.
+    pub(crate) mosquitto: Option<Mosquitto>,
 }
 
 impl Road {
     /// `count` obedient vehicles, all of them online.
     pub(crate) async fn with(between: Between, count: usize, settings: &[(&str, &str)]) -> Self {
-        let Between::Embedded = between else {
-            unimplemented!("Mosquitto is started by iot's support")
-        };
         let mut settings = settings.to_vec();
-        settings.push(("MQTT__LISTEN", "127.0.0.1:0"));
+        let mosquitto = match between {
+            Between::Embedded => None,
+            Between::Mosquitto => Mosquitto::start(),
+        };
+        let engine_url = mosquitto.as_ref().map(Mosquitto::engine_url);
+        match &engine_url {
+            Some(url) => settings.push(("MQTT__BROKER", url)),
+            None => settings.push(("MQTT__LISTEN", "127.0.0.1:0")),
+        }
         let house = House::start(&settings).await;
-        let broker: Broker = house.mqtt().parse().expect("a broker's address");
-        Self::of(house, broker, count).await
-    }
-
-    async fn of(house: House, broker: Broker, count: usize) -> Self {
+        let url = match &mosquitto {
+            Some(mosquitto) => format!("mqtt://{}", mosquitto.vehicles()),
+            None => house.mqtt().to_owned(),
+        };
+        let broker = Broker::new(&url, None).expect("a broker's address");
         let admin = house.admin();
         create_item(
             &admin,
@@ -59,7 +66,10 @@ impl Road {
         for number in 1..=count {
             let id = format!("car-{number}");
             register(&admin, &id).await;
-            let Credentials { user, password, key } = credentials(&house, &id);
+            let (line, Credentials { user, password, key }) = credentials(&house, &id);
+            if let Some(mosquitto) = &mosquitto {
+                mosquitto.admit_lines(&line);
+            }
             assert_eq!(user, id, "a vehicle signs in under its own name");
             specs.push(VehicleSpec {
                 id: VehicleId::new(id).expect("a name"),
@@ -73,10 +83,10 @@ impl Road {
         let config = SimulatorConfig {
             telemetry_every: Duration::from_millis(200),
             will_delay: Duration::from_secs(1),
-            ..SimulatorConfig::new(broker.clone(), super::seed())
+            ..SimulatorConfig::new(broker, super::seed())
         };
         let cars = Simulator::start(config, specs);
-        let road = Self { house, broker, cars };
+        let road = Self { house, cars, mosquitto };
         for number in 1..=count {
             road.online(&format!("car-{number}"), true).await;
         }
@@ -132,11 +142,12 @@ pub(crate) async fn register(admin: &Person, id: &str) {
 }
 
 /// What `holdfast vehicle credentials` prints, beside the running server.
-pub(crate) fn credentials(house: &House, id: &str) -> Credentials {
+pub(crate) fn credentials(house: &House, id: &str) -> (String, Credentials) {
     let output = house.command(&["vehicle", "credentials", id]).output().expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let line: Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
     let text = |name: &str| line[name].as_str().expect("a text").to_owned();
-    let key = text("key").parse().expect("a key");
-    Credentials { user: text("user"), password: text("password"), key }
+    let key = Key::from_base64(&text("key")).expect("a key");
+    let known = Credentials { user: text("user"), password: text("password"), key };
+    (String::from_utf8(output.stdout).expect("a line"), known)
 }

@@ -140,11 +140,11 @@ fn no_vehicle(rejection: Rejection) -> Rejection {
 
 impl Recorded for VehicleAnswer {
     fn done(&self) -> Done {
-        Done { position: self.position, replayed: self.replayed }
+        self.done.clone()
     }
 
     async fn given(mut self, engine: &Engine, position: Position) -> Result<Self, Rejection> {
-        self.position = position;
+        self.done.position = position;
         let then = AsOf::Position(position);
         if let Some(loaded) = engine.load_as_of::<vehicle::State>(&self.vehicle_id, then).await? {
             self.vehicle = loaded.state;
@@ -232,11 +232,11 @@ impl Operation for SubmitInspection {
 
 impl Recorded for InspectionAnswer {
     fn done(&self) -> Done {
-        Done { position: self.position, replayed: self.replayed }
+        self.done.clone()
     }
 
     async fn given(mut self, engine: &Engine, position: Position) -> Result<Self, Rejection> {
-        self.position = position;
+        self.done.position = position;
         let then = AsOf::Position(position);
         if let Some(loaded) = engine.load_as_of::<inspection::State>(&self.id, then).await? {
             self.state = loaded.state;

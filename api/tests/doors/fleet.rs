@@ -458,7 +458,7 @@ async fn a_vehicle_is_followed_until_the_rental_ends() {
     let mut stranger = Talk::open(&world, Some(&bob)).await;
     stranger.subscribe("1", &query).await;
     let refused = stranger.next().await;
-    assert_eq!(refused["payload"][0]["extensions"]["code"], "NOT_FOUND", "{refused}");
+    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "NOT_FOUND", "{refused}");
 
     let mut talk = Talk::open(&world, Some(&ada)).await;
     talk.subscribe("1", &query).await;
@@ -488,7 +488,7 @@ async fn a_vehicle_is_followed_until_the_rental_ends() {
 async fn back_to_back_rentals_fit_and_overlaps_are_refused() {
     let world = world().await;
     let (ada, bob) = (world.token("ada", Role::Customer), world.token("bob", Role::Customer));
-    let at = |hour: u32| format!("2027-03-01T{hour:02}:00:00Z");
+    let at = |hour: u32| format!("2027-03-01T{hour:02}:00:00.000000Z");
     let rent = |from: u32, until: u32| json!({"vehicle_type": "compact", "from": at(from), "until": at(until)});
     for (token, key, from, until) in [(&ada, "a", 10, 12), (&bob, "b", 12, 14)] {
         let booked = world.post("/bookings", token, key, rent(from, until)).await;

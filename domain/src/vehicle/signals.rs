@@ -33,7 +33,8 @@ impl State {
             return Ok(vec![]);
         }
         let mut events = Vec::new();
-        if self.is_offline() && told.boot > self.boot {
+        let is_back = self.is_offline() && told.boot > self.boot;
+        if is_back {
             events.push(Event::ConnectionRestored { boot: told.boot });
         }
         let odometer_m = told.odometer_m.filter(|m| *m >= self.odometer_m && *m <= MOST_METRES);
@@ -54,8 +55,8 @@ impl State {
                 at: now,
             });
         }
-        // Found open, and nobody may have it open.
-        if opened && self.is_nobodys() {
+        // Found open, and nobody may have it open; or back at last, and not known to be locked.
+        if (opened && self.is_nobodys()) || (is_back && self.needs_lock()) {
             events.extend(self.own_lock_now(id, None, LockReason::Secure, now));
         }
         Ok(events)
@@ -93,7 +94,8 @@ impl State {
     /// D33: a vehicle that was returned out of reach is locked as soon as it is back.
     pub(super) fn restored(&self, id: &VehicleId, boot: u64, now: Timestamp) -> Vec<Event> {
         match self.contact {
-            Contact::Online if boot == self.boot => vec![],
+            // One that has lost count of its starts is believed once its Last Will has come.
+            Contact::Online if boot <= self.boot => vec![],
             Contact::Online | Contact::Offline | Contact::Never => {
                 let mut events = vec![Event::ConnectionRestored { boot }];
                 if self.needs_lock() {

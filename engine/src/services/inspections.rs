@@ -101,8 +101,7 @@ impl Engine {
 
     async fn inspected(&self, id: InspectionId, done: Done) -> Result<InspectionAnswer, Rejection> {
         let state = self.load::<inspection::State>(&id).await?.state;
-        let Done { position, replayed } = done;
-        Ok(InspectionAnswer { id, state, position, replayed })
+        Ok(InspectionAnswer { id, state, done })
     }
 }
 

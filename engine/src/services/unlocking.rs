@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::{Entered, target};
 use crate::acquire::Assignment;
 use crate::dispatch::{Context, stream_name};
-use crate::{Engine, Rejection, Request, VehicleAnswer, VehicleFailure};
+use crate::{Done, Engine, Rejection, Request, VehicleAnswer, VehicleFailure};
 
 /// How long after a command's deadline its failure may take to be recorded.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -315,8 +315,7 @@ impl Engine {
             vehicle: vehicle.state,
             reservation_id,
             reservation: reservation.state,
-            position: vehicle.position.max(reservation.position),
-            replayed,
+            done: Done { position: vehicle.position.max(reservation.position), replayed },
         })
     }
 }

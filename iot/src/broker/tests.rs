@@ -164,9 +164,10 @@ async fn who_stays_silent_keeps_nobody_out() {
     for _ in 0..20 {
         silent.push(TcpStream::connect(broker.addr()).await.unwrap());
     }
-    connect(&broker, ENGINE).await.publish(COMMAND, false, "open").await;
+    let mut engine = connect(&broker, ENGINE).await;
+    engine.publish(COMMAND, false, "open").await;
     assert_eq!(car.text().await, "open");
-    assert_eq!(broker.connected().await, 1);
+    assert_eq!(broker.connected().await, 2);
 }
 
 #[tokio::test]

@@ -133,8 +133,9 @@ async fn ended(
 /// How the two connections are made.
 fn dials(config: &LinkConfig) -> (Dial, Dial) {
     let filter = |topic: Topic, qos| Filter {
-        // A retained message shows itself as one also when it is fresh.
-        preserve_retain: true,
+        // A retained message shows itself as one also when it is fresh; but for presence, which always is
+        // one, and of which only the fresh says that a vehicle has come just now.
+        preserve_retain: topic != Topic::Connection,
         retain_forward_rule: RetainForwardRule::OnEverySubscribe,
         ..Filter::new(topic.of_all(), qos)
     };

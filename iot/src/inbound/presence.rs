@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The topic is retained, so that whoever connects to the broker learns how things stand. It has no `mac`:
-//! it opens nothing. An offline vehicle is answered for at once, an online one is asked.
+//! it opens nothing. An offline vehicle is answered for at once, an online one is asked; one that comes
+//! back before the end of a command gets it, also when the broker has forgotten both.
 
 use holdfast_schemas::mqtt::Connection;
 
@@ -49,6 +50,9 @@ pub(super) async fn told(hands: &Hands, job: &Job) {
         hands.fleet.heard(vehicle, job.received, |known| {
             known.boot = connection.boot.or(known.boot);
         });
+        if !job.publish.retain {
+            hands.link.again(vehicle);
+        }
     } else if connection.boot.is_some() {
         // Its word is not a sign of life, but its boot is known from now on.
         hands.fleet.heard(vehicle, known.last_seen, |known| known.boot = connection.boot);

@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use holdfast_domain::Timestamp;
 use holdfast_domain::process::VehicleCall;
 use holdfast_domain::vehicle::CommandKind;
+use holdfast_domain::{Timestamp, VehicleId};
 use holdfast_engine::ports::{Clock, Sent, VehicleLink};
 use holdfast_schemas::mqtt::{Command, Topic, Word};
 use outbox::{Out, Outbox};
@@ -244,6 +244,18 @@ impl Link {
     /// A vehicle has answered this command: it need not go out again.
     pub(crate) fn settle(&self, command_id: Uuid) {
         self.wire().outbox.settle(command_id);
+    }
+
+    /// A vehicle has come: what is out to it goes out again, since its broker may have forgotten it.
+    pub(crate) fn again(&self, vehicle: &VehicleId) {
+        let now = self.0.clock.wall();
+        let mut wire = self.wire();
+        let due = wire.outbox.due_to(vehicle, now);
+        if let Some(client) = &wire.client {
+            for out in &due {
+                publish(client, out, now);
+            }
+        }
     }
 
     /// The connection is up: what is out goes out again.

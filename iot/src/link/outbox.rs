@@ -82,8 +82,17 @@ impl Outbox {
 
     /// What must go out again, in its order; what is at its end is forgotten.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Out> {
+        self.due_if(now, |_| true)
+    }
+
+    /// The same of one vehicle.
+    pub(crate) fn due_to(&mut self, vehicle: &VehicleId, now: Timestamp) -> Vec<Out> {
+        self.due_if(now, |out| out.vehicle == *vehicle)
+    }
+
+    fn due_if(&mut self, now: Timestamp, which: impl Fn(&Out) -> bool) -> Vec<Out> {
         self.forget_ended(now);
-        let mut due: Vec<Out> = self.out.values().cloned().collect();
+        let mut due: Vec<Out> = self.out.values().filter(|out| which(out)).cloned().collect();
         due.sort_by_key(|out| out.number);
         due
     }

@@ -117,10 +117,13 @@ async fn a_retained_or_forged_command_moves_no_vehicle() {
     let mut onlooker = world.onlooker("none").await;
     let (id, now) = (uuid::Uuid::from_u128(9), world.clock.wall().micros() / 1_000_000);
     let topic = Topic::Command(Word::Unlock).of(&car(1));
-    let signed = |key| Command::signed(Word::Unlock, id, None, 1, (now, now + 600), key).write();
-    onlooker.says(&topic, true, signed(&key(&car(1)))).await;
+    let signed = |signer: u32| {
+        let key = key(&car(signer));
+        Command::signed(Word::Unlock, id, None, 1, (now, now + 600), &key).write()
+    };
+    onlooker.says(&topic, true, signed(1)).await;
     let vehicles = world.vehicles(1, |_| {}).await;
-    onlooker.says(&topic, false, signed(&key(&car(2)))).await;
+    onlooker.says(&topic, false, signed(2)).await;
     onlooker.says(&topic, false, b"{\"cmd\":\"UNLOCK\"}".to_vec()).await;
     soon(|| vehicles.view(&car(1)).is_some_and(|view| view.forged == 2)).await;
     let view = vehicles.view(&car(1)).unwrap();

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the broker said.
 #[derive(Debug)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// Connected; whether an earlier session was found.
     Up(bool),
     Message(Publish),
@@ -29,39 +29,41 @@ pub enum Heard {
 
 /// How to connect.
 #[derive(Clone)]
-pub struct Dial(pub MqttOptions);
+pub(crate) struct Dial(pub(crate) MqttOptions);
 
 impl Dial {
     /// As `user`, which is the client id too.
-    pub fn new(addr: SocketAddr, user: &str, password: &str) -> Self {
+    pub(crate) fn new(addr: SocketAddr, user: &str, password: &str) -> Self {
         let mut options = MqttOptions::new(user, addr.ip().to_string(), addr.port());
         options.set_credentials(user, password);
         options.set_clean_start(true);
         options.set_keep_alive(Duration::from_secs(30));
         // Its default makes room for 65,535 messages, in every client.
         options.set_outgoing_inflight_upper_limit(64);
+        // And it hangs up on a packet above 10 KiB unless told otherwise.
+        options.set_max_packet_size(Some(1024 * 1024));
         Self(options).nodelay(true)
     }
 
     /// Without a name and a password.
-    pub fn anonymous(addr: SocketAddr) -> Self {
+    pub(crate) fn anonymous(addr: SocketAddr) -> Self {
         let mut options = MqttOptions::new("anybody", addr.ip().to_string(), addr.port());
         options.set_outgoing_inflight_upper_limit(64);
         Self(options)
     }
 
-    pub fn client_id(mut self, id: &str) -> Self {
+    pub(crate) fn client_id(mut self, id: &str) -> Self {
         self.0.set_client_id(id.to_owned());
         self
     }
 
     /// Finds its session again for a minute after it went away.
-    pub fn lasting(mut self) -> Self {
+    pub(crate) fn lasting(mut self) -> Self {
         self.0.set_clean_start(false).set_session_expiry_interval(Some(60));
         self
     }
 
-    pub fn nodelay(mut self, nodelay: bool) -> Self {
+    pub(crate) fn nodelay(mut self, nodelay: bool) -> Self {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(nodelay);
         self.0.set_network_options(network);
@@ -69,7 +71,7 @@ impl Dial {
     }
 
     /// What the broker says for it `delay_secs` after it vanished.
-    pub fn will(mut self, topic: &str, payload: &str, delay_secs: u32) -> Self {
+    pub(crate) fn will(mut self, topic: &str, payload: &str, delay_secs: u32) -> Self {
         let properties = LastWillProperties {
             delay_interval: Some(delay_secs),
             payload_format_indicator: None,
@@ -89,13 +91,13 @@ impl Dial {
         self
     }
 
-    pub fn transport(mut self, transport: Transport) -> Self {
+    pub(crate) fn transport(mut self, transport: Transport) -> Self {
         self.0.set_transport(transport);
         self
     }
 
     /// Connects, or tells why not.
-    pub async fn connect(self) -> Result<Client, String> {
+    pub(crate) async fn connect(self) -> Result<Client, String> {
         let (handle, events) = AsyncClient::new(self.0, 256);
         let (told, heard) = mpsc::unbounded_channel();
         let task = tokio::spawn(pump(events, told));
@@ -132,17 +134,17 @@ async fn pump(mut events: EventLoop, told: mpsc::UnboundedSender<Heard>) {
 }
 
 /// A connected client. Dropped, it vanishes without a goodbye.
-pub struct Client {
-    pub handle: AsyncClient,
+pub(crate) struct Client {
+    pub(crate) handle: AsyncClient,
     heard: mpsc::UnboundedReceiver<Heard>,
     task: JoinHandle<()>,
     /// Whether the broker found an earlier session.
-    pub session_present: bool,
+    pub(crate) session_present: bool,
 }
 
 impl Client {
     /// The next that it hears.
-    pub async fn next(&mut self) -> Heard {
+    pub(crate) async fn next(&mut self) -> Heard {
         match tokio::time::timeout(PATIENCE, self.heard.recv()).await {
             Ok(Some(heard)) => heard,
             Ok(None) => Heard::Down("it was over before".to_owned()),
@@ -151,7 +153,7 @@ impl Client {
     }
 
     /// The next message, whatever else is said before.
-    pub async fn message(&mut self) -> Publish {
+    pub(crate) async fn message(&mut self) -> Publish {
         loop {
             match self.next().await {
                 Heard::Message(publish) => return publish,
@@ -162,12 +164,12 @@ impl Client {
     }
 
     /// The next message's payload as text.
-    pub async fn text(&mut self) -> String {
+    pub(crate) async fn text(&mut self) -> String {
         String::from_utf8(self.message().await.payload.to_vec()).expect("UTF-8")
     }
 
     /// Why the connection ended.
-    pub async fn down(&mut self) -> String {
+    pub(crate) async fn down(&mut self) -> String {
         loop {
             if let Heard::Down(why) = self.next().await {
                 return why;
@@ -176,7 +178,7 @@ impl Client {
     }
 
     /// Subscribes, and tells whether the broker granted it.
-    pub async fn subscribe(&mut self, filter: &str) -> bool {
+    pub(crate) async fn subscribe(&mut self, filter: &str) -> bool {
         self.handle.subscribe(filter, QoS::AtLeastOnce).await.expect("the client runs");
         loop {
             match self.next().await {
@@ -190,7 +192,12 @@ impl Client {
     }
 
     /// Publishes with QoS 1, and gives what the broker said to it. Messages that come meanwhile are lost.
-    pub async fn publish(&mut self, topic: &str, retain: bool, payload: &str) -> PubAckReason {
+    pub(crate) async fn publish(
+        &mut self,
+        topic: &str,
+        retain: bool,
+        payload: &str,
+    ) -> PubAckReason {
         let payload = payload.to_owned();
         let asked = self.handle.publish(topic, QoS::AtLeastOnce, retain, payload).await;
         asked.expect("the client runs");
@@ -198,7 +205,7 @@ impl Client {
     }
 
     /// The same with properties of MQTT 5.
-    pub async fn publish_with(
+    pub(crate) async fn publish_with(
         &mut self,
         topic: &str,
         payload: &str,
@@ -222,7 +229,7 @@ impl Client {
     }
 
     /// Vanishes without a goodbye, as a car in a tunnel does.
-    pub async fn vanish(mut self) {
+    pub(crate) async fn vanish(mut self) {
         self.task.abort();
         // Waited for, so that the socket is closed when this returns. It was aborted: an error is right.
         let _ = (&mut self.task).await;

@@ -12,15 +12,16 @@ use super::client::{Client, Dial};
 use super::mosquitto::{Mosquitto, line};
 
 /// A free port of this machine alone.
-pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Passwords in memory; real ones live in `side.sqlite`.
 #[derive(Default)]
-pub struct Known(Mutex<HashMap<String, Vec<u8>>>);
+pub(crate) struct Known(Mutex<HashMap<String, Vec<u8>>>);
 
 impl Known {
     /// The engine, and these vehicles, each with [`password`].
-    pub fn with(vehicles: &[&str]) -> Arc<Self> {
+    pub(crate) fn with(vehicles: &[&str]) -> Arc<Self> {
         let known = Self::default();
         for user in vehicles.iter().chain([&ENGINE]) {
             known.set(user, &password(user));
@@ -29,7 +30,7 @@ impl Known {
     }
 
     /// Lets one in, or gives it another password.
-    pub fn set(&self, user: &str, password: &str) {
+    pub(crate) fn set(&self, user: &str, password: &str) {
         let mut known = self.0.lock().expect("no test panics inside");
         known.insert(user.to_owned(), password.as_bytes().to_vec());
     }
@@ -45,24 +46,24 @@ impl VehicleAuth for Known {
 }
 
 /// The password of a user in tests.
-pub fn password(user: &str) -> String {
+pub(crate) fn password(user: &str) -> String {
     format!("of-{user}")
 }
 
 /// A broker with some vehicles that it lets in.
-pub enum House {
+pub(crate) enum House {
     Embedded(Running, Arc<Known>),
     Mosquitto(Box<Mosquitto>),
 }
 
 impl House {
     /// The embedded broker.
-    pub async fn embedded(vehicles: &[&str]) -> Self {
+    pub(crate) async fn embedded(vehicles: &[&str]) -> Self {
         Self::embedded_within(vehicles, Limits::default()).await
     }
 
     /// The same with other limits.
-    pub async fn embedded_within(vehicles: &[&str], limits: Limits) -> Self {
+    pub(crate) async fn embedded_within(vehicles: &[&str], limits: Limits) -> Self {
         let known = Known::with(vehicles);
         let auth = Arc::clone(&known) as Arc<dyn VehicleAuth>;
         let running = Embedded::start_within(ANY_PORT, auth, limits).await.expect("a free port");
@@ -70,7 +71,7 @@ impl House {
     }
 
     /// Mosquitto; none where it is to be left out.
-    pub fn mosquitto(vehicles: &[&str]) -> Option<Self> {
+    pub(crate) fn mosquitto(vehicles: &[&str]) -> Option<Self> {
         let broker = Mosquitto::start()?;
         let lines: String = vehicles.iter().map(|id| line(id, &password(id))).collect();
         broker.admit_lines(&lines);
@@ -78,12 +79,12 @@ impl House {
     }
 
     /// How a vehicle connects.
-    pub fn dial(&self, vehicle: &str) -> Dial {
+    pub(crate) fn dial(&self, vehicle: &str) -> Dial {
         Dial::new(self.vehicles(), vehicle, &password(vehicle))
     }
 
     /// How the engine connects.
-    pub fn dial_engine(&self) -> Dial {
+    pub(crate) fn dial_engine(&self) -> Dial {
         match self {
             Self::Embedded(running, _) => Dial::new(running.addr(), ENGINE, &password(ENGINE)),
             Self::Mosquitto(broker) => {
@@ -93,7 +94,7 @@ impl House {
     }
 
     /// Where vehicles connect.
-    pub fn vehicles(&self) -> SocketAddr {
+    pub(crate) fn vehicles(&self) -> SocketAddr {
         match self {
             Self::Embedded(running, _) => running.addr(),
             Self::Mosquitto(broker) => broker.vehicles(),
@@ -101,7 +102,7 @@ impl House {
     }
 
     /// A vehicle that is connected and hears its commands.
-    pub async fn vehicle(&self, vehicle: &str) -> Client {
+    pub(crate) async fn vehicle(&self, vehicle: &str) -> Client {
         let mut client = self.dial(vehicle).connect().await.expect("it is let in");
         for word in ["unlock", "lock"] {
             assert!(client.subscribe(&topic(vehicle, &format!("cmd/{word}"))).await);
@@ -110,7 +111,7 @@ impl House {
     }
 
     /// The engine, connected and hearing all vehicles.
-    pub async fn engine(&self) -> Client {
+    pub(crate) async fn engine(&self) -> Client {
         let mut client = self.dial_engine().connect().await.expect("it is let in");
         for filter in ["rsp/#", "tel", "evt", "state/conn"] {
             assert!(client.subscribe(&topic("+", filter)).await, "{filter}");
@@ -119,7 +120,7 @@ impl House {
     }
 
     /// Gives a vehicle another password, and cuts it as its owner would.
-    pub async fn rotate(&self, vehicle: &str, new: &str) {
+    pub(crate) async fn rotate(&self, vehicle: &str, new: &str) {
         match self {
             Self::Embedded(running, known) => {
                 known.set(vehicle, new);
@@ -130,12 +131,12 @@ impl House {
     }
 
     /// Whether it says no to a filter. Mosquitto grants all and delivers what may be heard.
-    pub fn refuses_filters(&self) -> bool {
+    pub(crate) fn refuses_filters(&self) -> bool {
         matches!(self, Self::Embedded(..))
     }
 }
 
 /// A topic, or filter, of one vehicle.
-pub fn topic(vehicle: &str, rest: &str) -> String {
+pub(crate) fn topic(vehicle: &str, rest: &str) -> String {
     format!("hf/v1/v/{vehicle}/{rest}")
 }

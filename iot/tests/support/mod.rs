@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-pub mod client;
-pub mod house;
-pub mod mosquitto;
-pub mod raw;
+pub(crate) mod client;
+pub(crate) mod house;
+pub(crate) mod mosquitto;
+pub(crate) mod raw;

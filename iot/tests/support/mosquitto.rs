@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// How long Mosquitto may take to listen.
 const STARTING: Duration = Duration::from_secs(20);
 
-pub struct Mosquitto {
+pub(crate) struct Mosquitto {
     directory: TempDir,
     ports: Ports,
     program: PathBuf,
@@ -28,12 +28,12 @@ struct Ports {
 
 impl Mosquitto {
     /// Starts one. None only if `HOLDFAST_WITHOUT_MOSQUITTO` is set: then its tests are left out.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
     /// The same with more options of `setup.sh init`.
-    pub fn start_with(options: &[&str]) -> Option<Self> {
+    pub(crate) fn start_with(options: &[&str]) -> Option<Self> {
         if std::env::var_os("HOLDFAST_WITHOUT_MOSQUITTO").is_some() {
             eprintln!("left out: HOLDFAST_WITHOUT_MOSQUITTO is set");
             return None;
@@ -56,56 +56,59 @@ impl Mosquitto {
     }
 
     /// Where the engine connects.
-    pub fn engine(&self) -> SocketAddr {
+    pub(crate) fn engine(&self) -> SocketAddr {
         local(self.ports.engine)
     }
 
     /// The engine's password.
-    pub fn engine_password(&self) -> String {
-        let settings = std::fs::read_to_string(self.path("holdfast.toml")).expect("made by init");
-        let value = settings.lines().find_map(|line| line.strip_prefix("password = \""));
-        value.and_then(|rest| rest.strip_suffix('"')).expect("a password").to_owned()
+    pub(crate) fn engine_password(&self) -> String {
+        let url = self.engine_url();
+        let password =
+            url.strip_prefix("mqtt://holdfast-engine:").and_then(|rest| rest.split_once('@'));
+        password.expect("user and password").0.to_owned()
     }
 
     /// What `mqtt.broker` is set to.
-    pub fn engine_url(&self) -> String {
-        format!("mqtt://holdfast-engine:{}@{}", self.engine_password(), self.engine())
+    pub(crate) fn engine_url(&self) -> String {
+        let settings = std::fs::read_to_string(self.path("holdfast.toml")).expect("made by init");
+        let value = settings.lines().find_map(|line| line.strip_prefix("broker = \""));
+        value.and_then(|rest| rest.strip_suffix('"')).expect("a broker").to_owned()
     }
 
     /// Where vehicles connect without TLS.
-    pub fn vehicles(&self) -> SocketAddr {
+    pub(crate) fn vehicles(&self) -> SocketAddr {
         local(self.ports.vehicles)
     }
 
     /// Where they connect with TLS, as `localhost`.
-    pub fn tls_port(&self) -> u16 {
+    pub(crate) fn tls_port(&self) -> u16 {
         self.ports.tls
     }
 
     /// The certificate of the CA that made the broker's.
-    pub fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.path("ca/ca.crt")
     }
 
     /// Lets a vehicle in, or gives it another password.
-    pub fn admit(&self, vehicle: &str, password: &str) {
+    pub(crate) fn admit(&self, vehicle: &str, password: &str) {
         self.admit_lines(&line(vehicle, password));
     }
 
     /// The same with lines of `holdfast vehicle credentials`.
-    pub fn admit_lines(&self, lines: &str) {
+    pub(crate) fn admit_lines(&self, lines: &str) {
         let done = self.setup("add-vehicle", &[], lines);
         assert!(done.0, "setup.sh add-vehicle: {}", done.1);
     }
 
     /// Lets a vehicle in no more.
-    pub fn remove(&self, vehicle: &str) {
+    pub(crate) fn remove(&self, vehicle: &str) {
         let done = self.setup("remove-vehicle", &[vehicle], "");
         assert!(done.0, "setup.sh remove-vehicle: {}", done.1);
     }
 
     /// Runs `setup.sh` on this broker's directory: whether it succeeded, and what it said.
-    pub fn setup(&self, command: &str, options: &[&str], input: &str) -> (bool, String) {
+    pub(crate) fn setup(&self, command: &str, options: &[&str], input: &str) -> (bool, String) {
         let mut setup = Command::new(script());
         setup.arg(command).arg("--dir").arg(self.directory.path()).args(options);
         setup.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -120,17 +123,17 @@ impl Mosquitto {
     }
 
     /// A file of its directory.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Its process, while it runs.
-    pub fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
     }
 
     /// Ends it at once, as a crash does; what it had not written yet is lost.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("it runs");
             process.wait().expect("it ends");
@@ -138,7 +141,7 @@ impl Mosquitto {
     }
 
     /// Ends it politely; it writes sessions and retained messages first.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let pid = process.id().to_string();
             let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
@@ -148,7 +151,7 @@ impl Mosquitto {
     }
 
     /// Starts it again on the same ports.
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         assert!(self.try_start(), "Mosquitto did not start again; its last words are above");
     }
 
@@ -208,7 +211,7 @@ impl Drop for Mosquitto {
 }
 
 /// What `holdfast vehicle credentials` prints.
-pub fn line(vehicle: &str, password: &str) -> String {
+pub(crate) fn line(vehicle: &str, password: &str) -> String {
     format!("{{\"user\":\"{vehicle}\",\"password\":\"{password}\",\"key\":\"bm9uZQ==\"}}\n")
 }
 

@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A connection that was let in.
-pub struct Raw(pub TcpStream);
+pub(crate) struct Raw(pub(crate) TcpStream);
 
 impl Raw {
     /// Speaks MQTT 3.1.1, which knows no maximum packet size.
-    pub async fn connect(addr: SocketAddr, user: &str, password: &str) -> Self {
+    pub(crate) async fn connect(addr: SocketAddr, user: &str, password: &str) -> Self {
         let mut stream = TcpStream::connect(addr).await.expect("the broker listens");
         let mut body = vec![0, 4];
         body.extend_from_slice(b"MQTT");
@@ -30,7 +30,7 @@ impl Raw {
     }
 
     /// Publishes `bytes` zeros with QoS 0. Whether all of it could be sent: the other side may hang up.
-    pub async fn publish(&mut self, topic: &str, bytes: usize) -> bool {
+    pub(crate) async fn publish(&mut self, topic: &str, bytes: usize) -> bool {
         let mut packet = vec![0x30];
         length(&mut packet, 2 + topic.len() + bytes);
         put(&mut packet, topic.as_bytes());
@@ -39,7 +39,7 @@ impl Raw {
     }
 
     /// Subscribes with QoS 1 and reads what it is told to that.
-    pub async fn subscribe(&mut self, filter: &str) {
+    pub(crate) async fn subscribe(&mut self, filter: &str) {
         let mut packet = vec![0x82];
         length(&mut packet, 2 + 2 + filter.len() + 1);
         packet.extend_from_slice(&[0, 1]);
@@ -52,7 +52,7 @@ impl Raw {
     }
 
     /// Whether the other side hangs up (within ten seconds), whatever it says before.
-    pub async fn is_hung_up_on(&mut self) -> bool {
+    pub(crate) async fn is_hung_up_on(&mut self) -> bool {
         let mut rest = [0; 1024];
         let read = async { while matches!(self.0.read(&mut rest).await, Ok(n) if n > 0) {} };
         tokio::time::timeout(Duration::from_secs(10), read).await.is_ok()

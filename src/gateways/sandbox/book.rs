@@ -276,9 +276,9 @@ impl Book {
             let other = matches!((first, method), (Some(first), Some(now)) if first != now);
             return if other { Answer::KeyReused } else { answer };
         }
-        let again = wish.again_of.map(|id| {
-            self.intents.get(id).is_some_and(super::intent::Intent::may_be_charged_again)
-        });
+        let again = wish
+            .again_of
+            .map(|id| self.intents.get(id).is_some_and(|earlier| earlier.may_be_charged_again()));
         let status = match (wish.flow, method) {
             _ if again == Some(true) => Status::RequiresCapture,
             _ if again == Some(false) => Status::RequiresMethod,

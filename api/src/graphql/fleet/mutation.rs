@@ -105,7 +105,7 @@ impl FleetMutation {
 }
 
 fn obeyed(done: VehicleAnswer) -> Result<VehicleCommandSuccess, No> {
-    let position = done.position;
+    let position = done.done.position;
     let vehicle = VehicleView::of_state(done.vehicle_id, &done.vehicle);
     let reservation = ReservationView::of_state(done.reservation_id, &done.reservation, position);
     Ok(VehicleCommandSuccess {
@@ -117,5 +117,12 @@ fn obeyed(done: VehicleAnswer) -> Result<VehicleCommandSuccess, No> {
 
 fn inspected(done: InspectionAnswer) -> Result<InspectionSuccess, No> {
     let view = InspectionView::of_answer(&done).ok_or_else(|| No::absent("inspection"))?;
+<<<<<<< HEAD
     Ok(InspectionSuccess { inspection: Inspection::from(view), position: done.position.into() })
+=======
+    Ok(InspectionSuccess {
+        inspection: Inspection::from(view),
+        position: done.done.position.into(),
+    })
+>>>>>>> main
 }

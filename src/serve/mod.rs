@@ -1,12 +1,15 @@
 //! `holdfast serve`: opens the parts, ties them together, and ends them in order.
 //!
 //! ```text
-//!   log ─► side file ─► listener ─► sandbox ─► read models ─► engine ─► doors      ready
-//!    ▲                                                                     │
-//!    └───────────── closed last ◄── engine ◄── read models ◄── doors ◄─────┘ signal, or a part ended
+//!   log ─► side file ─► listener ─► sandbox, broker ─► read models ─► engine ─► doors, vehicles   ready
+//!    ▲                                                                            │
+//!    └─────── closed last ◄── broker ◄── engine ◄── read models ◄── doors ◄───────┘ signal, or a part ended
 //! ```
 //!
 //! Every long-lived part runs in one set; if one ends unexpectedly the house comes down with its name.
+
+mod floor;
+mod settings;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,7 +20,6 @@ use anyhow::Context as _;
 use holdfast_api::code::TicketKey;
 use holdfast_api::token::{TokenKey, TokenKeys};
 use holdfast_api::{ApiConfig, Limits, Ready};
-use holdfast_domain::process;
 use holdfast_engine::clock::SystemClock;
 use holdfast_engine::ports::{Clock, Gateway};
 use holdfast_engine::side::Side;
@@ -29,13 +31,16 @@ use holdfast_store::{EventStore, Position};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::cli::token::side_file;
 use crate::config::{Config, StoreChoice, keys as key};
 use crate::exit::{self, Ending};
 use crate::gateways::sandbox::{self, FileLedger, Ledger, MemoryLedger, Sandbox};
+use crate::vehicles::Garage;
+
 use crate::{demo, keys, log};
+pub(crate) use floor::Floor;
+use settings::engine_settings;
 
 /// How long what is under way may take after a signal; with the log's own share it is 10 s.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -119,6 +124,7 @@ async fn serve(
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sandbox = open_sandbox(config, &key_file, clock.clone(), address, in_memory).await?;
+    let garage = Garage::open(config, &key_file, clock.clone()).await?;
     let reads = open_read_models(&config.data_dir(), in_memory).await?;
     refuse_a_log_that_was_set_back(&reads, store.events.head()).await?;
     let parts = Parts {
@@ -126,7 +132,7 @@ async fn serve(
         clock,
         ids: Arc::new(SystemIds),
         gateways: vec![sandbox.clone() as Arc<dyn Gateway>],
-        vehicles: Arc::new(holdfast_engine::ports::NoLink),
+        vehicles: garage.port(),
         side: side.clone(),
         snapshots: open_snapshots(config, in_memory),
         settings: engine_settings(config),
@@ -136,12 +142,18 @@ async fn serve(
     let (mut doors, mut reading) = (Floor::default(), Floor::default());
     let (projecting, stop) = (reads.runner(store.events.clone()), reading.stopping());
     reading.part("read models", async { Ok(projecting.run(stop).await?) });
+    let mqtt = garage.url.clone();
+    let broker = garage.open_for(&engine, &mut doors);
     let demo = if with_demo {
         let shown = demo::load(&engine, &key_file).await?;
         tokio::select! {
             seen = reads.wait_for(shown.position, Duration::from_secs(60)) => seen?,
             why = reading.failed() => return Err(why),
             why = running.failed() => return Err(stopped_engine(why)),
+        }
+        let driven = demo::vehicles::drive(&engine, &key_file, mqtt.as_deref()).await?;
+        if let Some(driven) = driven {
+            doors.part("demo vehicles", driven.until(doors.stopping()));
         }
         Some(shown)
     } else {
@@ -174,7 +186,8 @@ async fn serve(
     if let Some(demo) = demo {
         demo.tell();
     }
-    crate::cli::print(&format!("holdfast ready http=http://{address}\n"))?;
+    let mqtt = mqtt.map_or_else(String::new, |url| format!(" mqtt={url}"));
+    crate::cli::print(&format!("holdfast ready http=http://{address}{mqtt}\n"))?;
     tracing::info!(%address, data_dir = %config.data_dir().display(), head = %store.events.head(), "ready");
 
     let ended = tokio::select! {
@@ -193,6 +206,9 @@ async fn serve(
     let all_down = async {
         doors.stop().await;
         running.stop().await;
+        if let Some(broker) = broker {
+            broker.stop().await;
+        }
         reading.stop().await;
         reads.close().await;
         side.close().await;
@@ -209,45 +225,6 @@ async fn serve(
 
 fn stopped_engine(why: Died) -> anyhow::Error {
     anyhow::Error::new(why).context("the engine has stopped")
-}
-
-/// Parts that run side by side and are stopped together.
-#[derive(Default)]
-struct Floor {
-    parts: JoinSet<(&'static str, anyhow::Result<()>)>,
-    stop: watch::Sender<bool>,
-}
-
-impl Floor {
-    /// Told when the floor stops.
-    fn stopping(&self) -> watch::Receiver<bool> {
-        self.stop.subscribe()
-    }
-
-    fn part(
-        &mut self,
-        name: &'static str,
-        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-    ) {
-        self.parts.spawn(async move { (name, part.await) });
-    }
-
-    /// Ends when a part has ended by itself, with its name.
-    async fn failed(&mut self) -> anyhow::Error {
-        match self.parts.join_next().await {
-            Some(Ok((_, Err(error)))) if error.is::<Ending>() => error,
-            Some(Ok((name, Err(error)))) => error.context(format!("{name} has stopped")),
-            Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} has stopped"),
-            Some(Err(error)) => anyhow::anyhow!("a part has panicked: {error}"),
-            None => anyhow::anyhow!("nothing is running"),
-        }
-    }
-
-    /// Stops all parts and waits for them.
-    async fn stop(&mut self) {
-        self.stop.send_replace(true);
-        while self.parts.join_next().await.is_some() {}
-    }
 }
 
 /// Ends when the store takes no appends any more; a full disk is waited for.
@@ -335,42 +312,6 @@ async fn refuse_a_log_that_was_set_back(reads: &ReadModels, head: Position) -> a
         ))
         .into()),
         Some(_) | None => Ok(()),
-    }
-}
-
-/// The engine's numbers, as configured.
-fn engine_settings(config: &Config) -> holdfast_engine::Settings {
-    let usual = holdfast_engine::Settings::default();
-    let batch = config.count(&key::EXPIRY_BATCH);
-    holdfast_engine::Settings {
-        hold_ttl: config.span(&key::HOLD_TTL),
-        seat_lock_ttl: config.span(&key::SEAT_LOCK_TTL),
-        payment_extension: config.span(&key::PAYMENT_EXTENSION),
-        absolute_cap: config.span(&key::ABSOLUTE_CAP),
-        claim_grace: config.span(&key::CLAIM_GRACE),
-        tick: config.span(&key::TIMER_TICK),
-        sweep: config.span(&key::TIMER_SWEEP),
-        expiry_batch: usize::try_from(batch).unwrap_or(usual.expiry_batch),
-        retries: config.count32(&key::RETRIES),
-        retry_base: config.span(&key::RETRY_BASE),
-        clock_jump: config.span(&key::CLOCK_JUMP),
-        live_holds_per_customer: config.count32(&key::LIVE_HOLDS),
-        default_gateway: config.text(&key::PAYMENT_GATEWAY).into(),
-        payment_answer_wait: config.span(&key::ANSWER_WAIT),
-        idempotency_retention: config.span(&key::IDEMPOTENCY),
-        snapshot_every: config.count(&key::SNAPSHOT_EVERY),
-        process: process::Settings {
-            polls: config.spans(&key::POLLS).to_vec(),
-            again: config.spans(&key::AGAIN).to_vec(),
-            capture_margin: config.span(&key::CAPTURE_MARGIN),
-            unlock_attempt: config.span(&key::UNLOCK_ATTEMPT),
-            unlock_attempts: u8::try_from(config.count(&key::UNLOCK_ATTEMPTS)).unwrap_or(u8::MAX),
-            unlock_deadline: config.span(&key::UNLOCK_DEADLINE),
-            late_grace: config.span(&key::UNLOCK_LATE_GRACE),
-            low_fuel: u8::try_from(config.count(&key::LOW_FUEL)).unwrap_or(u8::MAX),
-            ..usual.process
-        },
-        ..usual
     }
 }
 

@@ -1,6 +1,8 @@
 //! The demo: a catalogue to play with and a token for each kind of user. Loaded once; every step has
 //! a key of its own, and is left alone when what it makes is there.
 
+pub(crate) mod vehicles;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -40,7 +42,7 @@ struct Thing {
 }
 
 /// What there is to buy.
-const THINGS: [Thing; 6] = [
+const THINGS: [Thing; 8] = [
     Thing {
         sku: "concert",
         name: "Concert in the stadium",
@@ -95,6 +97,25 @@ const THINGS: [Thing; 6] = [
         max_per_user: Some(2),
         stock: 10,
     },
+    // Of vehicles there are as many as are registered.
+    Thing {
+        sku: "compact",
+        name: "Compact car, a day",
+        kind: item::Kind::VehicleClass,
+        category: "vehicles",
+        price_minor: 6_000,
+        max_per_user: None,
+        stock: 0,
+    },
+    Thing {
+        sku: "van",
+        name: "Van, a day",
+        kind: item::Kind::VehicleClass,
+        category: "vehicles",
+        price_minor: 9_500,
+        max_per_user: None,
+        stock: 0,
+    },
 ];
 
 /// What was loaded, to be told.
@@ -127,11 +148,12 @@ pub(crate) async fn load(engine: &Engine, key_file: &Side) -> anyhow::Result<Dem
             let request = request("createItem", thing.sku)?;
             loaded(engine.create_item(&request, sku.clone(), describe(thing)?).await)?;
         }
-        if engine.load::<inventory::State>(&sku).await?.version.is_none() {
+        if thing.stock > 0 && engine.load::<inventory::State>(&sku).await?.version.is_none() {
             let request = request("receiveStock", thing.sku)?;
             loaded(engine.receive_stock(&request, sku, thing.stock).await)?;
         }
     }
+    vehicles::register(engine, &mut loaded).await?;
     for (id, plan) in [("hall", hall()?), ("stadium", stadium()?)] {
         let map = SeatMapId::new(id)?;
         if engine.load::<seatmap::State>(&map).await?.version.is_none() {
