@@ -79,14 +79,12 @@ async fn day(seed: u64) {
                 asked.abort();
             }
             (3, Some(id)) => {
-                if world.cancel("ann", &key, id).await.is_ok() {
-                    rental = None;
-                }
+                let gone = world.cancel("ann", &key, id).await.is_ok();
+                rental = rental.filter(|_| !gone);
             }
             (4, Some(id)) => {
-                if world.give_back("ann", &key, id, step).await.is_ok() {
-                    rental = None;
-                }
+                let gone = world.give_back("ann", &key, id, step).await.is_ok();
+                rental = rental.filter(|_| !gone);
             }
             (5, _) => {
                 let forged = world.engine.vehicle_answer_ignored(
