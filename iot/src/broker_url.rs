@@ -89,6 +89,14 @@ impl Broker {
     }
 }
 
+/// Trusts the system's certificates.
+impl std::str::FromStr for Broker {
+    type Err = BrokerError;
+    fn from_str(url: &str) -> Result<Self, BrokerError> {
+        Self::new(url, None)
+    }
+}
+
 impl std::fmt::Display for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scheme = if self.tls.is_some() { "mqtts" } else { "mqtt" };
@@ -137,6 +145,7 @@ fn without_password(url: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

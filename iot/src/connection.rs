@@ -174,10 +174,12 @@ async fn live(
                 party.up(client);
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => party.arrived(client, publish),
-            Ok(Event::Incoming(Packet::PubAck(ack))) => match ack.reason {
-                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {}
-                reason => party.refused(reason),
-            },
+            Ok(Event::Incoming(Packet::PubAck(ack))) => {
+                let taken = [PubAckReason::Success, PubAckReason::NoMatchingSubscribers];
+                if !taken.contains(&ack.reason) {
+                    party.refused(ack.reason);
+                }
+            }
             Ok(_) => {}
             Err(error) => {
                 return Ended::Lost { garbled: is_garbled(&error), why: error.to_string() };
@@ -188,13 +190,10 @@ async fn live(
 
 /// Whether what came could not be read, rather than nothing having come.
 fn is_garbled(error: &ConnectionError) -> bool {
-    match error {
-        ConnectionError::MqttState(StateError::Deserialization(error)) => {
-            !matches!(error, rumqttc::v5::mqttbytes::Error::Io(_))
-        }
-        ConnectionError::MqttState(StateError::IncomingPacketTooLarge { .. }) => true,
-        _ => false,
-    }
+    let ConnectionError::MqttState(error) = error else { return false };
+    matches!(error, StateError::IncomingPacketTooLarge { .. })
+        || matches!(error, StateError::Deserialization(error)
+            if !matches!(error, rumqttc::v5::mqttbytes::Error::Io(_)))
 }
 
 /// Leaves as one who means to: the broker does not publish the will.

@@ -1,58 +1,11 @@
 //! Whom vehicles' words are taken to: the engine, or in tests somebody who writes them down.
 
 use async_trait::async_trait;
+use holdfast_domain::vehicle::{IgnoredWhy, Telemetry};
 use holdfast_domain::{Timestamp, VehicleId};
-use holdfast_schemas::mqtt::{Status, Word};
+use holdfast_engine::{Engine, Rejection, VehicleAnswerIn};
+use holdfast_schemas::mqtt::Status;
 use uuid::Uuid;
-
-/// An answer that is the vehicle's own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AnswerIn {
-    /// To which kind of command.
-    pub word: Word,
-    /// What came of it.
-    pub status: Status,
-    /// To which command.
-    pub command_id: Uuid,
-    /// When, by the vehicle's clock; when it came, if the vehicle does not say.
-    pub device_time: Timestamp,
-    /// The vehicle's count of its answers.
-    pub seq: u64,
-    /// The odometer, if the answer or a telemetry message has told it, in metres.
-    pub odometer_m: Option<u64>,
-    /// The tank, likewise, in percent.
-    pub fuel_pct: Option<u8>,
-}
-
-/// Why an answer is only recorded, not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IgnoredWhy {
-    /// It is not signed with the vehicle's key.
-    BadMac,
-}
-
-/// What sensors said, sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SampleIn {
-    /// In which boot; 0 when the vehicle has not told.
-    pub boot: u64,
-    /// The vehicle's count of its messages in this boot.
-    pub seq: u64,
-    /// In metres.
-    pub odometer_m: Option<u64>,
-    /// In percent.
-    pub fuel_pct: Option<u8>,
-    /// The driver's door.
-    pub is_locked: Option<bool>,
-    /// Latitude and longitude, in millionths of a degree.
-    pub position_microdeg: Option<(i64, i64)>,
-    /// In km/h.
-    pub speed_kmh: Option<u16>,
-    /// When, by the vehicle's clock; when it came, if the vehicle does not say.
-    pub device_time: Timestamp,
-    /// When it came.
-    pub at: Timestamp,
-}
 
 /// Why it was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,8 +21,8 @@ pub enum Trouble {
 /// Whom vehicles' words are taken to. Each may come twice, and late: whoever takes them knows.
 #[async_trait]
 pub trait Desk: Send + Sync + 'static {
-    /// A vehicle has answered.
-    async fn answered(&self, vehicle: &VehicleId, answer: AnswerIn) -> Result<(), Trouble>;
+    /// A vehicle has answered; its `mac` was right.
+    async fn answered(&self, vehicle: &VehicleId, answer: VehicleAnswerIn) -> Result<(), Trouble>;
 
     /// Somebody has answered in a vehicle's name; to be recorded, not believed.
     async fn answer_ignored(
@@ -92,5 +45,60 @@ pub trait Desk: Send + Sync + 'static {
     ) -> Result<(), Trouble>;
 
     /// A sample of what a vehicle's sensors say.
-    async fn sampled(&self, vehicle: &VehicleId, sample: SampleIn) -> Result<(), Trouble>;
+    async fn sampled(&self, vehicle: &VehicleId, telemetry: Telemetry) -> Result<(), Trouble>;
+}
+
+#[async_trait]
+impl Desk for Engine {
+    async fn answered(&self, vehicle: &VehicleId, answer: VehicleAnswerIn) -> Result<(), Trouble> {
+        self.vehicle_answered(vehicle.clone(), answer).await.map_err(trouble)
+    }
+
+    async fn answer_ignored(
+        &self,
+        vehicle: &VehicleId,
+        command_id: Option<Uuid>,
+        status: Status,
+        why: IgnoredWhy,
+    ) -> Result<(), Trouble> {
+        let status = status.as_str().to_owned();
+        self.vehicle_answer_ignored(vehicle.clone(), command_id, status, why).await.map_err(trouble)
+    }
+
+    async fn connected(&self, vehicle: &VehicleId, boot: u64) -> Result<(), Trouble> {
+        self.vehicle_connected(vehicle.clone(), boot).await.map_err(trouble)
+    }
+
+    async fn lost(
+        &self,
+        vehicle: &VehicleId,
+        boot: Option<u64>,
+        last_seen: Timestamp,
+    ) -> Result<(), Trouble> {
+        // A will that does not say is that of whatever connection was last.
+        let boot = boot.unwrap_or(u64::MAX);
+        self.vehicle_lost(vehicle.clone(), boot, last_seen).await.map_err(trouble)
+    }
+
+    async fn sampled(&self, vehicle: &VehicleId, telemetry: Telemetry) -> Result<(), Trouble> {
+        self.vehicle_telemetry(vehicle.clone(), telemetry).await.map_err(trouble)
+    }
+}
+
+/// Trouble of the engine's store passes; a refusal does not.
+fn trouble(rejection: Rejection) -> Trouble {
+    let told = rejection.to_string();
+    match rejection {
+        // Said again it takes effect once: whatever was recorded is known to the vehicle's stream.
+        Rejection::Unavailable(_) | Rejection::OutcomeUnknown(_) | Rejection::InFlight => {
+            Trouble::Passing(told)
+        }
+        Rejection::Refused { .. }
+        | Rejection::NotFound(_)
+        | Rejection::InvalidInput(_)
+        | Rejection::TooManyHolds { .. }
+        | Rejection::VersionConflict { .. }
+        | Rejection::Vehicle { .. }
+        | Rejection::KeyReused => Trouble::Refused(told),
+    }
 }

@@ -86,6 +86,7 @@ impl KeyRing {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -51,6 +51,7 @@ impl<J: Send + 'static> Lanes<J> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use std::sync::{Arc, Mutex};
 

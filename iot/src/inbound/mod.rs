@@ -72,17 +72,18 @@ impl Inbound {
         let fleet = Arc::new(Fleet::default());
         let mut tasks = JoinSet::new();
         let hands = Hands { link: link.clone(), desk: desk.clone(), fleet: fleet.clone() };
-        let ignoring = Arc::new(answers::Ignoring::default());
+        let measure = Arc::new(answers::Measure::default());
+        let flapping = Arc::new(presence::Flapping::default());
         let (taking, noticing) = (hands.clone(), hands);
         let intake = Intake::new(link.clone());
         let answers =
             Lanes::start(&mut tasks, "a lane of answers", ANSWER_LANES, move |job: Job| {
-                answers::answered(taking.clone(), ignoring.clone(), job)
+                answers::answered(taking.clone(), measure.clone(), job)
             });
         let notices = intake.clone();
         let others =
             Lanes::start(&mut tasks, "a lane of presence", OTHER_LANES, move |job: Job| {
-                other(noticing.clone(), notices.clone(), job)
+                other(noticing.clone(), flapping.clone(), notices.clone(), job)
             });
         let courier = Courier::new(desk);
         let carrying = courier.clone();
@@ -267,7 +268,7 @@ impl Party for Gate {
     }
 
     fn arrived(&mut self, client: &AsyncClient, publish: Publish) {
-        let outcome = self.admit(client, &publish).and_then(|job| {
+        let outcome = self.admit(client, &publish).map(|job| {
             let lanes = match job.topic {
                 Topic::Answer(_) => &self.answers,
                 Topic::Command(_) | Topic::Telemetry | Topic::Notice | Topic::Connection => {
@@ -275,12 +276,17 @@ impl Party for Gate {
                 }
             };
             let vehicle = job.vehicle.clone();
-            // Only QoS 0 can fill a lane, where nothing limits what is on its way.
-            lanes.put(&vehicle, job).map_err(|job| (job.topic.suffix(), "too-many"))
+            lanes.put(&vehicle, job)
         });
-        if let Err((topic, why)) = outcome {
-            self.link.0.figures.refuse(topic, why);
-            let _ = client.try_ack(&publish);
+        match outcome {
+            Ok(Ok(())) => {}
+            // Of QoS 1 only what is there already, after several connections in a row: not acknowledged,
+            // it comes again. Of QoS 0 nothing limits what comes.
+            Ok(Err(job)) => self.link.0.figures.refuse(job.topic.suffix(), "too-many"),
+            Err((topic, why)) => {
+                self.link.0.figures.refuse(topic, why);
+                let _ = client.try_ack(&publish);
+            }
         }
     }
 
@@ -294,9 +300,9 @@ impl Party for Gate {
 }
 
 /// Presence and notices.
-async fn other(hands: Hands, intake: Intake, job: Job) {
+async fn other(hands: Hands, flapping: Arc<presence::Flapping>, intake: Intake, job: Job) {
     match job.topic {
-        Topic::Connection => presence::told(&hands, &job).await,
+        Topic::Connection => presence::told(&hands, &flapping, &job).await,
         Topic::Notice => noticed(&hands, &intake, &job),
         Topic::Command(_) | Topic::Answer(_) | Topic::Telemetry => {}
     }

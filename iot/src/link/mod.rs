@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_domain::process::VehicleCall;
-use holdfast_domain::vehicle::CommandKind;
 use holdfast_domain::{Timestamp, VehicleId};
 use holdfast_engine::ports::{Clock, Sent, VehicleLink};
 use holdfast_schemas::mqtt::{Command, Topic, Word};
@@ -221,10 +220,7 @@ impl Link {
             }
             Err(error) => return Sent::NotConnected(error.to_string()),
         };
-        let word = match call.kind {
-            CommandKind::Unlock => Word::Unlock,
-            CommandKind::Lock => Word::Lock,
-        };
+        let word = Word::from(call.kind);
         let reservation_ref = call.reservation_id.map(|reservation| reservation.to_string());
         let command =
             Command::signed(word, call.command_id, reservation_ref, call.seq, (iat, exp), &key);

@@ -104,6 +104,7 @@ impl Outbox {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use holdfast_schemas::mqtt::{Key, Word};
 

@@ -294,6 +294,7 @@ impl Car {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use holdfast_domain::VehicleId;
     use holdfast_schemas::mqtt::Key;

@@ -18,6 +18,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use holdfast_domain::vehicle;
 use holdfast_domain::{Timestamp, VehicleId};
 use holdfast_schemas::mqtt::{MAX_PAYLOAD_BYTES, Telemetry, Topic};
 use raw::RawFiles;
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::connection::Party;
-use crate::desk::{Desk, SampleIn, Trouble};
+use crate::desk::{Desk, Trouble};
 use crate::fleet::Fleet;
 use crate::lanes::Lanes;
 use crate::link::Link;
@@ -151,7 +152,7 @@ impl Party for Intake {
 /// A sample on its way to the desk.
 pub(crate) struct SampleJob {
     pub(crate) vehicle: VehicleId,
-    pub(crate) sample: SampleIn,
+    pub(crate) sample: vehicle::Telemetry,
 }
 
 /// Takes samples to the desk, and remembers whose are not wanted.
@@ -280,18 +281,19 @@ impl Follower {
         metrics::counter!("holdfast_telemetry_total").increment(1);
         let known = self.fleet.get(&raw.vehicle);
         let signals = &telemetry.signals;
-        let sample = SampleIn {
+        let place = signals.position_microdeg();
+        let sample = vehicle::Telemetry {
             boot: telemetry.boot.or(known.boot).unwrap_or_default(),
             seq: telemetry.seq,
             odometer_m: signals.odometer_m(),
             fuel_pct: signals.fuel_pct(),
             is_locked: signals.is_locked(),
-            position_microdeg: signals.position_microdeg(),
+            latitude_udeg: place.map(|(north, _)| north),
+            longitude_udeg: place.map(|(_, east)| east),
             speed_kmh: signals.speed_kmh(),
             device_time: telemetry.t.map_or(raw.received, |moment| moment.0),
-            at: raw.received,
         };
-        let Some(worth) = self.sampler.judge(&raw.vehicle, &sample) else {
+        let Some(worth) = self.sampler.judge(&raw.vehicle, &sample, raw.received) else {
             metrics::counter!("holdfast_telemetry_old_total").increment(1);
             return;
         };
@@ -299,9 +301,9 @@ impl Follower {
             known.odometer_m = sample.odometer_m.or(known.odometer_m);
             known.fuel_pct = sample.fuel_pct.or(known.fuel_pct);
         });
-        let job = SampleJob { vehicle: raw.vehicle.clone(), sample };
+        let job = SampleJob { vehicle: raw.vehicle.clone(), sample: sample.clone() };
         if worth && self.lanes.put(&raw.vehicle, job).is_ok() {
-            self.sampler.sampled(&raw.vehicle, &sample);
+            self.sampler.sampled(&raw.vehicle, sample, raw.received);
         }
     }
 

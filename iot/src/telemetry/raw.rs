@@ -85,7 +85,7 @@ impl RawFiles {
 
     /// The last file of the day if there is room in it, else the one after.
     fn next(&self, day: &str, length: u64) -> io::Result<Open> {
-        let last = self.files()?.into_iter().filter(|file| file.day == day).next_back();
+        let last = self.files()?.into_iter().rfind(|file| file.day == day);
         let number = match last {
             Some(file) if file.length + length < self.file_bytes => file.number,
             Some(file) => file.number + 1,
@@ -156,6 +156,7 @@ fn parsed(name_of_file: &str) -> Option<(String, u32)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use holdfast_domain::VehicleId;
     use holdfast_schemas::mqtt::Topic;

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use holdfast_domain::vehicle::Telemetry;
 use holdfast_domain::{Timestamp, VehicleId};
 
-use crate::desk::SampleIn;
+use crate::bucket::Buckets;
 
 /// How much a tank gains or loses between two samples, in percent.
 const POINTS: u8 = 5;
@@ -16,12 +17,15 @@ const METRES: u64 = 1_000;
 /// told.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
+/// Twenty remarkable samples at once, and one more each time this has gone by.
+const REMARKABLE_EVERY: Duration = Duration::from_secs(6);
+
 /// What a vehicle has said last, and what of it was sampled.
 struct Last {
     boot: u64,
     seq: u64,
     heard: Timestamp,
-    sampled: Option<SampleIn>,
+    sampled: Option<(Telemetry, Timestamp)>,
 }
 
 /// Judges telemetry.
@@ -30,71 +34,73 @@ pub(super) struct Sampler {
     low_fuel_pct: u8,
     most: usize,
     vehicles: HashMap<VehicleId, Last>,
+    /// How often a vehicle may be remarkable: a door that rattles would fill the log.
+    remarkable: Buckets,
 }
 
 impl Sampler {
     pub(super) fn new(every: Duration, low_fuel_pct: u8, most: usize) -> Self {
-        Self { every, low_fuel_pct, most, vehicles: HashMap::new() }
+        let remarkable = Buckets::new(20, REMARKABLE_EVERY);
+        Self { every, low_fuel_pct, most, vehicles: HashMap::new(), remarkable }
     }
 
     /// None when it is older than what was heard (D34); otherwise whether it is worth a sample.
-    pub(super) fn judge(&mut self, vehicle: &VehicleId, sample: &SampleIn) -> Option<bool> {
+    pub(super) fn judge(
+        &mut self,
+        vehicle: &VehicleId,
+        sample: &Telemetry,
+        now: Timestamp,
+    ) -> Option<bool> {
         if self.vehicles.len() >= self.most && !self.vehicles.contains_key(vehicle) {
             self.vehicles.clear();
         }
         let Some(last) = self.vehicles.get_mut(vehicle) else {
-            let last = Last { boot: sample.boot, seq: sample.seq, heard: sample.at, sampled: None };
+            let last = Last { boot: sample.boot, seq: sample.seq, heard: now, sampled: None };
             self.vehicles.insert(vehicle.clone(), last);
             return Some(true);
         };
         let is_old = (sample.boot, sample.seq) <= (last.boot, last.seq);
-        if is_old && sample.at.since(last.heard) < FORGOTTEN_AFTER {
+        if is_old && now.since(last.heard) < FORGOTTEN_AFTER {
             return None;
         }
-        (last.boot, last.seq, last.heard) = (sample.boot, sample.seq, sample.at);
-        let Some(before) = &last.sampled else { return Some(true) };
-        let locked = |sample: &SampleIn| sample.is_locked;
+        (last.boot, last.seq, last.heard) = (sample.boot, sample.seq, now);
+        let Some((before, at)) = &last.sampled else { return Some(true) };
         let is_low = |fuel: u8| fuel <= self.low_fuel_pct;
         let odometer = sample.odometer_m.zip(before.odometer_m);
-        let remarkable = (locked(sample).is_some() && locked(sample) != locked(before))
+        let remarkable = (sample.is_locked.is_some() && sample.is_locked != before.is_locked)
             || odometer.is_some_and(|(now, then)| now < then || now - then >= METRES)
             || sample.fuel_pct.zip(before.fuel_pct).is_some_and(|(now, then)| {
                 is_low(now) != is_low(then) || now.abs_diff(then) >= POINTS
             });
-        Some(remarkable || sample.at.since(before.at) >= self.every)
+        let micros = u64::try_from(now.micros()).unwrap_or_default();
+        let by_clock = now.since(*at) >= self.every;
+        let may = || self.remarkable.take(vehicle, Duration::from_micros(micros));
+        Some(by_clock || (remarkable && may()))
     }
 
     /// It went to the stream.
-    pub(super) fn sampled(&mut self, vehicle: &VehicleId, sample: &SampleIn) {
+    pub(super) fn sampled(&mut self, vehicle: &VehicleId, sample: Telemetry, now: Timestamp) {
         if let Some(last) = self.vehicles.get_mut(vehicle) {
-            last.sampled = Some(*sample);
+            last.sampled = Some((sample, now));
         }
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 
-    fn sample(boot: u64, seq: u64, at_secs: i64) -> SampleIn {
-        SampleIn {
-            boot,
-            seq,
-            odometer_m: Some(1_000),
-            fuel_pct: Some(50),
-            is_locked: Some(true),
-            position_microdeg: None,
-            speed_kmh: None,
-            device_time: Timestamp::from_secs(at_secs),
-            at: Timestamp::from_secs(at_secs),
-        }
+    fn sample(boot: u64, seq: u64) -> Telemetry {
+        let (odometer_m, fuel_pct, is_locked) = (Some(1_000), Some(50), Some(true));
+        Telemetry { boot, seq, odometer_m, fuel_pct, is_locked, ..Telemetry::default() }
     }
 
-    fn judge(sampler: &mut Sampler, sample: SampleIn) -> Option<bool> {
-        let car = VehicleId::new("car-1").unwrap();
-        let worth = sampler.judge(&car, &sample);
+    fn judge(sampler: &mut Sampler, sample: Telemetry, at_secs: i64) -> Option<bool> {
+        let (car, now) = (VehicleId::new("car-1").unwrap(), Timestamp::from_secs(at_secs));
+        let worth = sampler.judge(&car, &sample, now);
         if worth == Some(true) {
-            sampler.sampled(&car, &sample);
+            sampler.sampled(&car, sample, now);
         }
         worth
     }
@@ -107,7 +113,7 @@ mod tests {
     fn a_dull_vehicle_is_sampled_once_a_minute() {
         let mut sampler = sampler();
         let worth: Vec<i64> = (0..180)
-            .filter(|at| judge(&mut sampler, sample(1, *at as u64, *at)) == Some(true))
+            .filter(|at| judge(&mut sampler, sample(1, *at as u64), *at) == Some(true))
             .collect();
         assert_eq!(worth, [0, 60, 120]);
     }
@@ -115,24 +121,34 @@ mod tests {
     #[test]
     fn telemetry_order_older_messages_are_dropped_and_a_new_boot_counts_anew() {
         let mut sampler = sampler();
-        assert_eq!(judge(&mut sampler, sample(1, 10, 0)), Some(true));
-        assert_eq!(judge(&mut sampler, sample(1, 9, 1)), None);
-        assert_eq!(judge(&mut sampler, sample(1, 10, 1)), None);
-        assert_eq!(judge(&mut sampler, sample(1, 11, 1)), Some(false));
-        assert_eq!(judge(&mut sampler, sample(2, 1, 2)), Some(false));
-        assert_eq!(judge(&mut sampler, sample(1, 12, 3)), None);
-        assert_eq!(judge(&mut sampler, sample(0, 1, 70)), Some(true), "it never told its boot");
+        assert_eq!(judge(&mut sampler, sample(1, 10), 0), Some(true));
+        assert_eq!(judge(&mut sampler, sample(1, 9), 1), None);
+        assert_eq!(judge(&mut sampler, sample(1, 10), 1), None);
+        assert_eq!(judge(&mut sampler, sample(1, 11), 1), Some(false));
+        assert_eq!(judge(&mut sampler, sample(2, 1), 2), Some(false));
+        assert_eq!(judge(&mut sampler, sample(1, 12), 3), None);
+        assert_eq!(judge(&mut sampler, sample(0, 1), 70), Some(true), "it never told its boot");
+    }
+
+    #[test]
+    fn a_door_that_rattles_does_not_fill_the_log() {
+        let mut sampler = sampler();
+        let rattles = (0..1_000).filter(|seq| {
+            let rattling = Telemetry { is_locked: Some(seq % 2 == 0), ..sample(1, *seq) };
+            judge(&mut sampler, rattling, 1) == Some(true)
+        });
+        assert_eq!(rattles.count(), 21, "the first, and twenty remarkable ones");
     }
 
     #[test]
     fn what_is_remarkable_is_sampled_at_once() {
         let mut sampler = sampler();
         let mut seq = 0;
-        let mut next = |change: &dyn Fn(&mut SampleIn)| {
+        let mut next = |change: &dyn Fn(&mut Telemetry)| {
             seq += 1;
-            let mut sample = sample(1, seq, 1);
+            let mut sample = sample(1, seq);
             change(&mut sample);
-            judge(&mut sampler, sample)
+            judge(&mut sampler, sample, 1)
         };
         assert_eq!(next(&|_| {}), Some(true));
         assert_eq!(next(&|sample| sample.fuel_pct = Some(46)), Some(false));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use holdfast_domain::vehicle::Answer::Unlocked;
+use holdfast_domain::vehicle::CommandKind;
 use holdfast_engine::ports::{Clock as _, Sent, VehicleLink as _};
 use holdfast_schemas::mqtt::{Answer, Command, CommandRef, Connection, Status, Topic, Word};
 use rumqttc::v5::mqttbytes::QoS;
@@ -32,7 +34,7 @@ async fn a_command_goes_out_as_the_contract_says_and_its_answer_comes_back() {
 
     // S1-07
     let answer = world.desk.answer(call.command_id).await;
-    assert_eq!((answer.word, answer.status), (Word::Unlock, Status::Unlocked));
+    assert_eq!((answer.kind, answer.answer), (CommandKind::Unlock, Unlocked));
     assert_eq!((answer.odometer_m, answer.fuel_pct), (Some(12_345_678), Some(82)));
     soon(|| running.link.health().commands_out == 0).await;
     let view = vehicles.view(&car(1)).unwrap();
@@ -66,7 +68,7 @@ async fn a_command_that_met_no_broker_goes_out_by_itself_when_it_is_back() {
     let call = world.unlock(&car(1));
     assert!(matches!(running.link.send(&call).await, Sent::NotConnected(_)));
     assert!(world.mosquitto.restart());
-    assert_eq!(world.desk.answer(call.command_id).await.status, Status::Unlocked);
+    assert_eq!(world.desk.answer(call.command_id).await.answer, Unlocked);
     assert_eq!(vehicles.view(&car(1)).unwrap().acts.len(), 1);
 }
 
@@ -85,7 +87,7 @@ async fn a_command_that_the_broker_has_lost_goes_out_again() {
     world.mosquitto.kill();
     soon(|| !running.link.health().connected).await;
     assert!(world.mosquitto.restart());
-    assert_eq!(world.desk.answer(call.command_id).await.status, Status::Unlocked);
+    assert_eq!(world.desk.answer(call.command_id).await.answer, Unlocked);
     assert_eq!(vehicles.view(&car(1)).unwrap().acts.len(), 1);
 }
 
@@ -232,10 +234,7 @@ async fn a_vehicle_that_vanishes_is_lost_by_its_will_and_back_in_a_later_boot() 
     let vehicles = world.vehicles(1, |_| {}).await;
     let boot = world.desk.connected(&car(1)).await;
     vehicles.vanish(&car(1), Duration::from_millis(100)).await;
-    let lost = |told: &Told| match told {
-        Told::Lost(_, lost) => Some(*lost),
-        _ => None,
-    };
+    let lost = |told: &Told| if let Told::Lost(_, lost) = told { Some(*lost) } else { None };
     assert_eq!(world.desk.until(lost).await, Some(boot));
     let back =
         |told: &Told| matches!(told, Told::Connected(_, later) if *later > boot).then_some(());
@@ -272,4 +271,30 @@ async fn an_engine_that_starts_learns_who_is_connected() {
         };
         world.desk.until(|told| (*told == expected).then_some(())).await;
     }
+}
+
+/// Fault 44: a connection that flaps ends as it is, without a fact for each of its changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_flaps_is_told_as_it_ends() {
+    let world = World::new();
+    let running = world.link().await;
+    let mut onlooker = world.onlooker("none").await;
+    let topic = Topic::Connection.of(&car(1));
+    for boot in 1..=100 {
+        for online in [true, false] {
+            onlooker
+                .says(&topic, true, Connection { online, boot: Some(boot), t: None }.write())
+                .await;
+        }
+    }
+    onlooker
+        .says(&topic, true, Connection { online: true, boot: Some(101), t: None }.write())
+        .await;
+    soon(|| running.link.health().refused == 181).await;
+    assert_eq!(world.desk.all().len(), 20);
+    soon(|| world.clock.next_wake().is_some()).await;
+    world.clock.advance(Duration::from_secs(10));
+    let ends = |told: &Told| matches!(told, Told::Connected(_, 101)).then_some(());
+    world.desk.until(ends).await;
+    assert_eq!(world.desk.all().len(), 21);
 }

@@ -210,14 +210,15 @@ async fn telemetry_goes_raw_into_files_and_sampled_to_the_desk_but_not_a_strange
     }
     onlooker.says(&Topic::Telemetry.of(&stranger), false, says(1)).await;
     onlooker.says(&Topic::Notice.of(&car(1)), false, r#"{"event":"TAMPER","seq":1}"#).await;
-    let sampled = |told: &Told| match told {
-        Told::Sampled(who, sample) if *who == car(1) => Some(*sample),
-        _ => None,
+    let sampled = |told: &Told| {
+        let Told::Sampled(who, sample) = told else { return None };
+        (*who == car(1)).then(|| sample.clone())
     };
     let sample = world.desk.until(sampled).await;
     assert_eq!((sample.boot, sample.seq), (1, 1));
     assert_eq!((sample.odometer_m, sample.fuel_pct), (Some(12_345_678), Some(82)));
-    assert_eq!(sample.position_microdeg, Some((52_516_000, 13_377_000)));
+    let place = (sample.latitude_udeg, sample.longitude_udeg);
+    assert_eq!(place, (Some(52_516_000), Some(13_377_000)));
     let lines = || -> Vec<serde_json::Value> {
         let Ok(entries) = std::fs::read_dir(world.dir.path()) else { return Vec::new() };
         let text = entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_domain::process::VehicleCall;
-use holdfast_domain::vehicle::CommandKind;
+use holdfast_domain::vehicle::{CommandKind, IgnoredWhy, Telemetry};
 use holdfast_domain::{Timestamp, VehicleId};
+use holdfast_engine::VehicleAnswerIn;
 use holdfast_engine::clock::{SimClock, SystemClock};
 use holdfast_engine::ports::{Clock as _, Sent, VehicleLink as _};
 use holdfast_schemas::mqtt::{Key, Status};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use super::mosquitto::Mosquitto;
 use crate::backoff::any_seed;
-use crate::desk::{AnswerIn, Desk, IgnoredWhy, SampleIn, Trouble};
+use crate::desk::{Desk, Trouble};
 use crate::link::Protections;
 use crate::simulator::{Simulator, SimulatorConfig, VehicleSpec};
 use crate::{Broker, Inbound, KeyError, KeySource, Link, LinkConfig, prepare};
@@ -51,11 +52,17 @@ impl KeySource for Drawer {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Told {
-    Answered(VehicleId, AnswerIn),
+    Answered(VehicleId, VehicleAnswerIn),
     Ignored(VehicleId, Option<Uuid>, Status),
     Connected(VehicleId, u64),
     Lost(VehicleId, Option<u64>),
-    Sampled(VehicleId, SampleIn),
+    Sampled(VehicleId, Telemetry),
+}
+
+impl Told {
+    fn answer(&self) -> Option<&VehicleAnswerIn> {
+        if let Self::Answered(_, answer) = self { Some(answer) } else { None }
+    }
 }
 
 /// A desk that writes down what it is told.
@@ -109,30 +116,21 @@ impl Recorder {
     }
 
     /// Waits for the answer to a command.
-    pub(super) async fn answer(&self, command_id: Uuid) -> AnswerIn {
-        self.until(|told| match told {
-            Told::Answered(_, answer) if answer.command_id == command_id => Some(answer.clone()),
-            _ => None,
-        })
-        .await
+    pub(super) async fn answer(&self, command_id: Uuid) -> VehicleAnswerIn {
+        let answers = |told: &Told| told.answer().filter(|it| it.command_id == command_id).cloned();
+        self.until(answers).await
     }
 
     pub(super) async fn connected(&self, vehicle: &VehicleId) -> u64 {
-        self.until(|told| match told {
-            Told::Connected(who, boot) if who == vehicle => Some(*boot),
-            _ => None,
+        self.until(|told| {
+            let Told::Connected(who, boot) = told else { return None };
+            (who == vehicle).then_some(*boot)
         })
         .await
     }
 
-    pub(super) fn answers(&self) -> Vec<AnswerIn> {
-        self.all()
-            .into_iter()
-            .filter_map(|told| match told {
-                Told::Answered(_, answer) => Some(answer),
-                _ => None,
-            })
-            .collect()
+    pub(super) fn answers(&self) -> Vec<VehicleAnswerIn> {
+        self.all().iter().filter_map(Told::answer).cloned().collect()
     }
 
     pub(super) fn ignored(&self) -> usize {
@@ -142,7 +140,7 @@ impl Recorder {
 
 #[async_trait]
 impl Desk for Recorder {
-    async fn answered(&self, vehicle: &VehicleId, answer: AnswerIn) -> Result<(), Trouble> {
+    async fn answered(&self, vehicle: &VehicleId, answer: VehicleAnswerIn) -> Result<(), Trouble> {
         let mut hangs = self.hangs.subscribe();
         hangs.wait_for(|hangs| !hangs).await.unwrap();
         {
@@ -178,7 +176,7 @@ impl Desk for Recorder {
         self.write(Told::Lost(vehicle.clone(), boot))
     }
 
-    async fn sampled(&self, vehicle: &VehicleId, sample: SampleIn) -> Result<(), Trouble> {
+    async fn sampled(&self, vehicle: &VehicleId, sample: Telemetry) -> Result<(), Trouble> {
         if vehicle.as_str().starts_with("stranger") {
             return Err(Trouble::Refused("no such vehicle".into()));
         }
@@ -382,11 +380,6 @@ impl Onlooker {
     pub(super) async fn hears(&mut self) -> Publish {
         let heard = tokio::time::timeout(PATIENCE, self.heard.recv()).await;
         heard.expect("nothing is heard").expect("the onlooker is connected")
-    }
-
-    /// What he has heard so far.
-    pub(super) fn heard(&mut self) -> Vec<Publish> {
-        std::iter::from_fn(|| self.heard.try_recv().ok()).collect()
     }
 
     /// Says something; returns when the broker has it.

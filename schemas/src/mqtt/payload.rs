@@ -3,6 +3,7 @@
 //! Fields that we do not know are let through, so that a vehicle may say more than we ask; fields that we
 //! know have their type or the whole message is refused.
 
+use holdfast_domain::vehicle::{self, CommandKind};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,36 @@ impl Status {
             Self::Unlocked => matches!(word, Word::Unlock),
             Self::Locked => matches!(word, Word::Lock),
             Self::Jammed | Self::Rejected | Self::Expired => true,
+        }
+    }
+}
+
+impl From<CommandKind> for Word {
+    fn from(kind: CommandKind) -> Self {
+        match kind {
+            CommandKind::Unlock => Self::Unlock,
+            CommandKind::Lock => Self::Lock,
+        }
+    }
+}
+
+impl From<Word> for CommandKind {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Unlock => Self::Unlock,
+            Word::Lock => Self::Lock,
+        }
+    }
+}
+
+impl From<Status> for vehicle::Answer {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Unlocked => Self::Unlocked,
+            Status::Locked => Self::Locked,
+            Status::Jammed => Self::Jammed,
+            Status::Rejected => Self::Rejected,
+            Status::Expired => Self::Expired,
         }
     }
 }
@@ -280,6 +311,7 @@ fn depth(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use holdfast_domain::Timestamp;
     use proptest::prelude::*;

@@ -136,6 +136,7 @@ impl JsonSchema for CommandRef {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

@@ -231,6 +231,7 @@ impl JsonSchema for Signals {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 
