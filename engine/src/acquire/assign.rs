@@ -90,12 +90,10 @@ impl Engine {
             // The rental process asks the same on account of the vehicle's fact.
             tracing::warn!(reservation = %id, %vehicle, ?failed, "it is let go later");
         }
-        Ok(match refusal {
-            Refusal::Reservation(reservation::Refusal::OtherVehicle { vehicle_id }) => {
-                Assignment::Vehicle(vehicle_id)
-            }
-            _ => Assignment::Unwanted,
-        })
+        if let Refusal::Reservation(reservation::Refusal::OtherVehicle { vehicle_id }) = refusal {
+            return Ok(Assignment::Vehicle(vehicle_id));
+        }
+        Ok(Assignment::Unwanted)
     }
 
     /// A name of its own each time: a vehicle that was let go is not believed to be reserved because it

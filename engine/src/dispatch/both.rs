@@ -62,7 +62,7 @@ impl Dispatch {
         first: Part<A>,
         then: impl Fn(&A) -> Option<Part<B>> + Send + Sync,
     ) -> Result<Recording<A>, Failed> {
-        debug_assert!(held::<A>() < held::<B>(), "states are held in one order");
+        assert!(held::<A>() < held::<B>(), "states are held in one order");
         let Part { id, command, context } = first;
         let mut unknown: Option<String> = None;
         for again in 0..TRIES {
@@ -237,6 +237,7 @@ fn promised(unknown: Option<String>, failed: Failed) -> Failed {
     }
 }
 
-fn held<D: Hosted>() -> Option<usize> {
-    HELD_IN_ORDER.iter().position(|category| *category == D::CATEGORY)
+fn held<D: Hosted>() -> usize {
+    let place = HELD_IN_ORDER.iter().position(|category| *category == D::CATEGORY);
+    place.expect("only these are decided on together")
 }

@@ -94,15 +94,10 @@ impl Engine {
         let lets_go = self.0.house.protections.vehicle_lets_go;
         let recording = self
             .record_both::<reservation::State, vehicle::State>(request, first, |state| {
-                match rental::before_cancel(&id, state).filter(|_| lets_go)? {
-                    process::Command::Vehicle(vehicle, command) => Some(Part {
-                        context: Context::step(request, &["vehicle", vehicle.as_str()])
-                            .about(Some(id)),
-                        id: vehicle,
-                        command,
-                    }),
-                    _ => None,
-                }
+                let before = rental::before_cancel(&id, state).filter(|_| lets_go)?;
+                let process::Command::Vehicle(vehicle, command) = before else { return None };
+                let context = Context::step(request, &["vehicle", vehicle.as_str()]);
+                Some(Part { id: vehicle, command, context: context.about(Some(id)) })
             })
             .await?;
         Ok(Done { position: recording.position, replayed: recording.replayed })

@@ -346,13 +346,13 @@ fn command(
 
 /// D29: what nobody can reach is told at once, with when to ask again.
 fn unreachable_is_offline(rejection: Rejection) -> Rejection {
-    let offline = |refusal: &process::Refusal| {
-        matches!(refusal, process::Refusal::Vehicle(vehicle::Refusal::Offline))
-    };
-    match rejection {
-        Rejection::Refused { refusal, .. } if offline(&refusal) => VehicleFailure::Offline.into(),
-        rejection => rejection,
+    let offline = process::Refusal::Vehicle(vehicle::Refusal::Offline);
+    if let Rejection::Refused { refusal, .. } = &rejection
+        && **refusal == offline
+    {
+        return VehicleFailure::Offline.into();
     }
+    rejection
 }
 
 fn failure(code: FailCode) -> VehicleFailure {

@@ -18,5 +18,6 @@ mod pools;
 mod processes;
 mod reading;
 mod rentals;
+mod schedules;
 mod snapshots;
 mod unlocking;
