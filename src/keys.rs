@@ -10,6 +10,8 @@ const TOKEN_KEY: &str = "token-key";
 const TICKET_KEY: &str = "ticket-key";
 /// Signs the sandbox's webhooks.
 const WEBHOOK_SECRET: &str = "webhook:sandbox";
+/// Hides which public vehicle is which.
+const FEED_SECRET: &str = "gbfs";
 /// The engine's own password at the embedded broker.
 const MQTT_PASSWORD: &str = "mqtt:engine";
 
@@ -26,6 +28,11 @@ pub async fn ticket_seed(side: &Side) -> anyhow::Result<[u8; 32]> {
 /// The sandbox's own webhook secret.
 pub async fn webhook_secret(side: &Side) -> anyhow::Result<Vec<u8>> {
     Ok(seed(side, WEBHOOK_SECRET).await?.to_vec())
+}
+
+/// From which the public ids of vehicles follow.
+pub async fn feed_secret(side: &Side) -> anyhow::Result<[u8; 32]> {
+    seed(side, FEED_SECRET).await
 }
 
 /// The engine's own password at the embedded broker: 64 hexadecimal digits.

@@ -24,7 +24,7 @@ mod verdict;
 #[path = "model_vehicle/world.rs"]
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use world::World;
 
@@ -57,7 +57,13 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn of(seed: u64) -> Self {
-        Self { seed, people: 5, sensors: seed % 2 == 0, slow_clocks: seed % 7 == 3, without: None }
+        Self {
+            seed,
+            people: 5,
+            sensors: seed.is_multiple_of(2),
+            slow_clocks: seed % 7 == 3,
+            without: None,
+        }
     }
 }
 
@@ -78,10 +84,10 @@ fn run(plan: Plan) -> Result<BTreeSet<&'static str>, String> {
 
 #[test]
 fn nobody_has_a_car_open_who_may_not_whatever_goes_wrong() {
-    let mut met = BTreeSet::new();
+    let mut met = BTreeMap::<&str, u32>::new();
     for seed in 0..seeds(500) {
         match run(Plan::of(seed)) {
-            Ok(seen) => met.extend(seen),
+            Ok(seen) => seen.into_iter().for_each(|it| *met.entry(it).or_default() += 1),
             Err(what) => panic!("{what}"),
         }
     }
@@ -95,9 +101,11 @@ fn nobody_has_a_car_open_who_may_not_whatever_goes_wrong() {
         "forged",
         "late and accepted",
         "late and taken back",
+        "money lost",
         "lock failed",
         "locked again",
         "locked late",
+        "out of service",
         "returned",
         "secured",
         "stale",
@@ -105,7 +113,8 @@ fn nobody_has_a_car_open_who_may_not_whatever_goes_wrong() {
         "unlock failed",
         "vanished",
     ];
-    let missing: Vec<_> = wanted.into_iter().filter(|it| !met.contains(it)).collect();
+    println!("schedules that met each: {met:?}");
+    let missing: Vec<_> = wanted.into_iter().filter(|it| !met.contains_key(it)).collect();
     assert!(missing.is_empty(), "never met: {missing:?}");
 }
 

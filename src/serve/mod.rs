@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use holdfast_api::code::TicketKey;
+use holdfast_api::gbfs::{FeedSecret, GbfsConfig};
 use holdfast_api::token::{TokenKey, TokenKeys};
 use holdfast_api::{ApiConfig, Limits, Ready};
 use holdfast_engine::clock::SystemClock;
@@ -91,6 +92,7 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
     }
     // From the first moment on, so that what happens while starting is counted too.
     holdfast_api::metrics::install();
+    many_files();
     let store = open_store(&config).await?;
     let ended = serve(&config, &store, listen, with_demo).await;
     // Before it is closed, which is a reason of its own to take no appends.
@@ -104,6 +106,17 @@ pub(crate) async fn run(config: Config, with_demo: bool) -> anyhow::Result<()> {
         tracing::warn!("the log was not closed in time");
     }
     ended
+}
+
+/// As many open files as the system lets us have: each vehicle and each page that is open is one.
+fn many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Everything above the log.
@@ -143,7 +156,8 @@ async fn serve(
     let (projecting, stop) = (reads.runner(store.events.clone()), reading.stopping());
     reading.part("read models", async { Ok(projecting.run(stop).await?) });
     let mqtt = garage.url.clone();
-    let broker = garage.open_for(&engine, &mut doors);
+    let mut ground = Floor::default();
+    garage.open_for(&engine, &mut doors, &mut ground);
     let demo = if with_demo {
         let shown = demo::load(&engine, &key_file).await?;
         tokio::select! {
@@ -195,6 +209,7 @@ async fn serve(
         _ = interrupt.recv() => Ok(()),
         why = doors.failed() => Err(why),
         why = reading.failed() => Err(why),
+        why = ground.failed() => Err(why),
         why = running.failed() => Err(stopped_engine(why)),
     };
     match &ended {
@@ -206,9 +221,7 @@ async fn serve(
     let all_down = async {
         doors.stop().await;
         running.stop().await;
-        if let Some(broker) = broker {
-            broker.stop().await;
-        }
+        ground.stop().await;
         reading.stop().await;
         reads.close().await;
         side.close().await;
@@ -360,8 +373,16 @@ async fn api_config(
             .into_iter()
             .collect()
     };
+    let public_url = config.text(&key::HTTP_PUBLIC_URL);
+    let gbfs = GbfsConfig {
+        secret: FeedSecret::new(keys::feed_secret(key_file).await?),
+        public_url: (!public_url.is_empty()).then(|| public_url.to_owned()),
+        least_fuel_pct: u8::try_from(config.count(&key::LOW_FUEL)).unwrap_or(u8::MAX),
+        ..GbfsConfig::default()
+    };
     Ok(ApiConfig {
         limits,
+        gbfs,
         sandbox: Some(sandbox.router()),
         cors_origins: origins.clone(),
         ws_origins: origins,

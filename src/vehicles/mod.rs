@@ -84,15 +84,33 @@ impl Garage {
         }
     }
 
-    /// Takes what vehicles say to the engine from now on; gives the broker, which is stopped last.
-    pub(crate) fn open_for(self, engine: &Engine, doors: &mut Floor) -> Option<Running> {
+    /// Takes what vehicles say to the engine from now on. `ground` is stopped behind `doors`: a link that
+    /// is still there would take every goodbye for a lost vehicle.
+    pub(crate) fn open_for(self, engine: &Engine, doors: &mut Floor, ground: &mut Floor) {
         if let Some((link, inbound)) = self.link {
             let (desk, stop) = (Arc::new(engine.clone()), doors.stopping());
             doors.part("vehicles", async move { Ok(inbound.run(desk, stop).await?) });
             doors.part("link state", tell_state(link, engine.clone(), doors.stopping()));
         }
-        self.broker
+        ground.part("the MQTT broker", keep(self.broker, ground.stopping()));
     }
+}
+
+/// Runs the embedded broker, if there is one, until `stop`.
+async fn keep(broker: Option<Running>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let stopping = async {
+        let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
+    };
+    let Some(mut broker) = broker else {
+        stopping.await;
+        return Ok(());
+    };
+    tokio::select! {
+        () = broker.ended() => anyhow::bail!("it has ended by itself"),
+        () = stopping => {}
+    }
+    broker.stop().await;
+    Ok(())
 }
 
 /// Tells the engine how the link is doing, for the health page.

@@ -59,16 +59,13 @@ impl Operation for BookVehicle {
 
     async fn ask(self, engine: &Engine, request: &Request) -> Result<ReservationAnswer, Rejection> {
         // S0-03: a class that there is not is an input that cannot be, not a page that is missing.
-        let unknown = || Rejection::InvalidInput(format!("there is no vehicle type {}", self.sku));
-        let refuse = unknown();
+        let refuse = Rejection::InvalidInput(format!("there is no vehicle type {}", self.sku));
         let item = engine.load::<item::State>(&self.sku).await?.state.description;
         if item.is_some_and(|item| item.kind != item::Kind::VehicleClass) {
             return Err(refuse);
         }
-        self.reservation().ask(engine, request).await.map_err(|rejection| match rejection {
-            Rejection::NotFound(_) => refuse,
-            other => other,
-        })
+        let made = self.reservation().ask(engine, request).await;
+        made.map_err(|no| if let Rejection::NotFound(_) = no { refuse } else { no })
     }
 }
 
@@ -132,10 +129,7 @@ async fn is_of(engine: &Engine, id: &ReservationId, vehicle: &VehicleId) -> Resu
 
 /// Another's reservation sounds like another vehicle: nobody learns which of the two was wrong.
 fn no_vehicle(rejection: Rejection) -> Rejection {
-    match rejection {
-        Rejection::NotFound(_) => Rejection::NotFound("vehicle"),
-        other => other,
-    }
+    if let Rejection::NotFound(_) = rejection { Rejection::NotFound("vehicle") } else { rejection }
 }
 
 impl Recorded for VehicleAnswer {

@@ -24,6 +24,7 @@ pub(crate) struct Person {
     /// The car of a walk-up; none: a rental with a period.
     walk_up: Option<usize>,
     booked: bool,
+    pub(crate) money_lost: bool,
     /// How many names its presses have.
     presses: u32,
     /// The last press, which an impatient person repeats under the same key.
@@ -40,6 +41,7 @@ impl Person {
             begins: dice.millis(0, 700_000),
             walk_up,
             booked: false,
+            money_lost: false,
             presses: 0,
             last: None,
         }
@@ -79,7 +81,8 @@ impl World {
             },
             Status::AwaitingPayment => self.pays(number),
             Status::Confirmed if chaos => match mood {
-                0..70 => self.unlocks(number),
+                0..3 => self.money_vanishes(number),
+                3..70 => self.unlocks(number),
                 70..80 => self.locks(number),
                 _ => self.cancels(number),
             },
@@ -250,6 +253,17 @@ impl World {
             refund: None,
         };
         let _ = self.perform(&Command::Reservation(id, cancel));
+    }
+
+    /// Its bank takes the money back: cancelled, whatever the car is doing.
+    fn money_vanishes(&mut self, number: usize) {
+        let id = self.people[number].id;
+        self.people[number].money_lost = true;
+        let lost =
+            reservation::Command::RecordMoneyLost { payment_id: id.payment_id(), attempt: 1 };
+        if self.perform(&Command::Reservation(id, lost)).is_ok() {
+            self.met.insert("money lost");
+        }
     }
 
     fn brings_back(&mut self, number: usize) {

@@ -30,8 +30,12 @@ impl World {
             self.wrong.push(format!("{command_id}: accepted for one who does not have it"));
         }
         let status = self.reservations.get(reservation_id).map(|state| state.status);
+        // Whose money is gone is cancelled without asking the vehicle: then a lock follows.
+        let lost =
+            self.people.iter().any(|person| person.id == *reservation_id && person.money_lost);
         match status {
             Some(Status::Confirmed | Status::InUse | Status::Completed) => {}
+            Some(Status::Cancelled) if lost => {}
             other => {
                 self.wrong
                     .push(format!("{command_id}: accepted for a reservation that is {other:?}"));

@@ -16,7 +16,7 @@ use holdfast_domain::process::{
 };
 use holdfast_domain::vehicle::{self, Answer, CommandKind, IgnoredWhy, Telemetry};
 use holdfast_domain::{
-    Decider, ReservationId, Sku, Timestamp, UserId, VehicleId, derive, inventory, reservation,
+    By, Decider, ReservationId, Sku, Timestamp, UserId, VehicleId, derive, inventory, reservation,
 };
 use uuid::Uuid;
 
@@ -192,7 +192,13 @@ impl World {
             if !self.cars[number].online {
                 self.returns(number);
             }
+            self.back_in_service(number);
         }
+    }
+
+    fn back_in_service(&mut self, number: usize) {
+        let back = vehicle::Command::ReturnToService { by: By::System };
+        self.order(number, back).expect("it is ours");
     }
 
     pub(crate) fn is_chaos(&self) -> bool {
@@ -224,7 +230,7 @@ impl World {
             Happening::Will(number, gone) => {
                 if !self.cars[number].online && self.cars[number].gone == gone {
                     let boot = self.cars[number].boot;
-                    self.to_engine(Happening::Contact(number, false, boot));
+                    self.tell(Happening::Contact(number, false, boot));
                 }
             }
             Happening::Returns(number) => self.returns(number),
@@ -454,11 +460,11 @@ impl World {
             mac: Key::Of(number),
         };
         self.orders_heard.push((number, order.clone()));
-        self.to_car(number, order);
+        self.deliver(number, order);
     }
 
     /// Lost, late, twice; or simply delivered.
-    fn to_car(&mut self, number: usize, order: Order) {
+    fn deliver(&mut self, number: usize, order: Order) {
         if self.is_chaos() {
             if self.dice.percent(20) {
                 return;
@@ -559,15 +565,15 @@ impl World {
             }
         }
         let delay = self.delay();
-        self.to_engine_in(delay, Happening::Answer(number, reply));
+        self.tell_in(delay, Happening::Answer(number, reply));
     }
 
-    fn to_engine(&mut self, happening: Happening) {
+    fn tell(&mut self, happening: Happening) {
         let delay = self.delay();
-        self.to_engine_in(delay, happening);
+        self.tell_in(delay, happening);
     }
 
-    fn to_engine_in(&mut self, delay: Duration, happening: Happening) {
+    fn tell_in(&mut self, delay: Duration, happening: Happening) {
         // A broker that is down takes it later.
         let wait = if self.broker_up { Duration::ZERO } else { Duration::from_secs(31) };
         self.after(delay + wait, happening);
@@ -660,7 +666,7 @@ impl World {
         let boot = self.cars[number].boot;
         // The broker keeps the order of what it says of a connection, and retains the last.
         let delay = Duration::from_millis(50);
-        self.to_engine_in(delay, Happening::Contact(number, true, boot));
+        self.tell_in(delay, Happening::Contact(number, true, boot));
     }
 
     /// Something goes wrong, every few seconds.
@@ -684,6 +690,13 @@ impl World {
             6..=8 => self.forges_a_reply(number),
             9 => self.replays_an_order(),
             10 => self.replays_a_reply(number),
+            _ if self.engine_up && self.dice.percent(30) => {
+                self.met.insert("out of service");
+                let reason = "brakes".into();
+                let out = vehicle::Command::SetOutOfService { by: By::System, reason };
+                let _ = self.order(number, out);
+            }
+            _ if self.engine_up => self.back_in_service(number),
             _ => {}
         }
     }

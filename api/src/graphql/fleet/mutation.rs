@@ -117,12 +117,8 @@ fn obeyed(done: VehicleAnswer) -> Result<VehicleCommandSuccess, No> {
 
 fn inspected(done: InspectionAnswer) -> Result<InspectionSuccess, No> {
     let view = InspectionView::of_answer(&done).ok_or_else(|| No::absent("inspection"))?;
-<<<<<<< HEAD
-    Ok(InspectionSuccess { inspection: Inspection::from(view), position: done.position.into() })
-=======
     Ok(InspectionSuccess {
         inspection: Inspection::from(view),
         position: done.done.position.into(),
     })
->>>>>>> main
 }

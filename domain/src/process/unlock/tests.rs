@@ -121,7 +121,14 @@ fn short(asks: &[Ask]) -> Vec<String> {
             let what = match &**then {
                 Ask::Do(Command::Vehicle(_, command)) => format!("{command:?}"),
                 Ask::Alarm(alarm) => format!("{alarm:?}"),
-                other => panic!("a wake for {other:?}"),
+                Ask::Do(_)
+                | Ask::Steps(_)
+                | Ask::Wake { .. }
+                | Ask::Forget(_)
+                | Ask::Gateway(_)
+                | Ask::Charge(_)
+                | Ask::Vehicle(_)
+                | Ask::Assign { .. } => panic!("a wake for {then:?}"),
             };
             let what = what.split([' ', '{']).next().unwrap_or_default().to_owned();
             format!("at {} {what}", at.micros() / 1_000_000)
