@@ -97,12 +97,11 @@ pub(crate) fn checked_text(what: &str, text: &str, longest: usize) -> Result<(),
     }
 }
 
-/// `"version"` of `If-Match`.
+/// The version in an `If-Match`: `"2"`, or what we gave as an `ETag`, such as `"2-1f3a9c"`.
 pub(crate) fn if_match(header: &str) -> Result<u32, No> {
-    header
-        .trim()
-        .trim_start_matches("W/")
-        .trim_matches('"')
+    let tag = header.trim().trim_start_matches("W/").trim_matches('"');
+    tag.split_once('-')
+        .map_or(tag, |(version, _)| version)
         .parse()
         .map_err(|_| No::new(Code::Malformed, "If-Match is a version in quotes, such as \"2\""))
 }
@@ -145,6 +144,7 @@ mod tests {
     fn if_match_is_a_quoted_version() {
         assert_eq!(if_match("\"2\""), Ok(2));
         assert_eq!(if_match("W/\"3\""), Ok(3));
+        assert_eq!(if_match("\"2-1f3a9c\""), Ok(2), "as a read gave it");
         assert!(if_match("\"two\"").is_err());
     }
 }

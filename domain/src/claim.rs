@@ -26,6 +26,7 @@
 //! *Deadline.* It is raised and never lowered. A claim past it is free to the next taker, but stays the
 //! reservation's own until somebody takes it or the timer drops it.
 
+mod attempts;
 mod fence;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{AttemptId, Epoch, ReservationId, Timestamp};
+pub use attempts::Attempts;
 use fence::Fence;
 
 /// Why a claim cannot be what is asked.
@@ -63,7 +65,7 @@ pub enum Standing {
         /// taken again for money that is already there).
         expires_at: Option<Timestamp>,
         /// Which attempts asked for it, sorted.
-        attempts: Vec<AttemptId>,
+        attempts: Attempts,
     },
     /// For good, paid.
     Committed,
@@ -245,7 +247,7 @@ impl<T> Ledger<T> {
         match claim.map(|claim| &claim.standing) {
             None => Ok(Take::Anew),
             Some(Standing::Held { expires_at: Some(until), attempts }) => {
-                let known = attempts.binary_search(&attempt).is_ok();
+                let known = attempts.contains(&attempt);
                 if known && expires_at <= *until {
                     Ok(Take::Already)
                 } else {
@@ -338,7 +340,7 @@ impl<T> Ledger<T> {
     pub fn withdraw(&self, reservation: &ReservationId, attempt: &AttemptId) -> Withdraw {
         match self.claims.get(reservation).map(|claim| &claim.standing) {
             Some(Standing::Held { attempts, .. }) if attempts.contains(attempt) => {
-                if attempts.len() == 1 { Withdraw::Last } else { Withdraw::Name }
+                if attempts.as_slice().len() == 1 { Withdraw::Last } else { Withdraw::Name }
             }
             Some(Standing::Held { .. } | Standing::Committed) | None => Withdraw::Already,
         }
@@ -387,10 +389,8 @@ impl<T> Ledger<T> {
             self.deadlines.insert((deadline, reservation));
             *until = deadline;
         }
-        if let Some(attempt) = attempt
-            && let Err(place) = attempts.binary_search(&attempt)
-        {
-            attempts.insert(place, attempt);
+        if let Some(attempt) = attempt {
+            attempts.insert(attempt);
         }
     }
 
@@ -419,7 +419,7 @@ impl<T> Ledger<T> {
         if let Some(Claim { standing: Standing::Held { attempts, .. }, .. }) =
             self.claims.get_mut(reservation)
         {
-            attempts.retain(|name| name != attempt);
+            attempts.remove(attempt);
         }
     }
 

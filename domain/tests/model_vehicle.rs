@@ -79,7 +79,7 @@ fn run(plan: Plan) -> Result<BTreeSet<&'static str>, String> {
 #[test]
 fn nobody_has_a_car_open_who_may_not_whatever_goes_wrong() {
     let mut met = BTreeSet::new();
-    for seed in 0..seeds(300) {
+    for seed in 0..seeds(500) {
         match run(Plan::of(seed)) {
             Ok(seen) => met.extend(seen),
             Err(what) => panic!("{what}"),

@@ -184,7 +184,7 @@ fn serve_engine(
                         let _ = up.send(());
                     }
                 }
-                _ => {}
+                Event::Incoming(_) | Event::Outgoing(_) => {}
             }
         }
     });
@@ -210,7 +210,7 @@ async fn obey(dial: Dial, name: String, tasks: &mut JoinSet<()>) -> AsyncClient 
                         let _ = up.send(());
                     }
                 }
-                _ => {}
+                Event::Incoming(_) | Event::Outgoing(_) => {}
             }
         }
     });

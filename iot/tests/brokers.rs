@@ -66,7 +66,7 @@ of_both! {
 
     // Fault 42, D35: what car-2 says in car-1's name is heard by nobody.
     a_vehicle_that_speaks_on_anothers_topic_is_not_heard(house) {
-        let (mut engine, mut wolf) = (house.engine().await, house.dial(WOLF).connect().await.unwrap());
+        let (mut engine, mut wolf) = (house.engine().await, house.dial(WOLF).connect().await.expect("let in"));
         for rest in ["rsp/unlock", "evt", "state/conn", "tel", "cmd/unlock"] {
             let said = wolf.publish(&topic(CAR, rest), false, "forged").await;
             assert_eq!(said, PubAckReason::NotAuthorized, "{rest}");
@@ -115,7 +115,7 @@ of_both! {
     }
 
     a_forged_command_that_is_retained_reaches_nobody(house) {
-        let mut wolf = house.dial(WOLF).connect().await.unwrap();
+        let mut wolf = house.dial(WOLF).connect().await.expect("let in");
         for vehicle in [CAR, WOLF] {
             let said = wolf.publish(&topic(vehicle, "cmd/unlock"), true, "forged").await;
             assert_eq!(said, PubAckReason::NotAuthorized);
@@ -140,20 +140,20 @@ of_both! {
     the_last_will_is_spoken_late_and_not_at_all_for_who_is_back(house) {
         let mut engine = house.engine().await;
         let state = topic(CAR, "state/conn");
-        let dial = || house.dial(CAR).lasting().will(&state, "gone", 1);
-        let mut car = dial().connect().await.unwrap();
+        let dial = || house.dial(CAR).lasting().will(&state, "gone", 2);
+        let mut car = dial().connect().await.expect("let in");
         car.publish(&state, true, "here").await;
         assert_eq!(engine.text().await, "here");
         car.vanish().await;
-        // Back before the second is over: nothing was said in between.
-        let mut car = dial().connect().await.unwrap();
+        // Back before the two seconds are over: nothing was said in between.
+        let mut car = dial().connect().await.expect("let in");
         car.publish(&state, true, "back").await;
         assert_eq!(engine.text().await, "back");
         car.vanish().await;
         assert_eq!(engine.text().await, "gone");
         // Retained, so whoever comes later knows it too.
         let late = house.dial_engine().client_id("holdfast-engine-2").connect().await;
-        let mut late = late.unwrap();
+        let mut late = late.expect("let in");
         assert!(late.subscribe(&topic("+", "state/conn")).await);
         let told = late.message().await;
         assert!(told.retain);
@@ -162,7 +162,7 @@ of_both! {
 
     a_vehicle_that_was_away_gets_what_is_still_good(house) {
         let mut engine = house.engine().await;
-        let mut car = house.dial(CAR).lasting().connect().await.unwrap();
+        let mut car = house.dial(CAR).lasting().connect().await.expect("let in");
         assert!(car.subscribe(&topic(CAR, "cmd/unlock")).await);
         car.vanish().await;
         let expiring = |secs| PublishProperties {
@@ -173,7 +173,7 @@ of_both! {
         engine.publish_with(&topic(CAR, "cmd/unlock"), "good", expiring(60)).await;
         // The broker's clock is its own: no test can move it.
         tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
-        let mut car = house.dial(CAR).lasting().connect().await.unwrap();
+        let mut car = house.dial(CAR).lasting().connect().await.expect("let in");
         assert!(car.session_present);
         assert_eq!(car.text().await, "good");
     }

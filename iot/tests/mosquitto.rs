@@ -33,6 +33,11 @@ async fn engine(broker: &Mosquitto) -> Client {
     dial.connect().await.expect("let in")
 }
 
+/// What is in one of its files.
+fn file(broker: &Mosquitto, name: &str) -> Vec<u8> {
+    std::fs::read(broker.path(name)).expect("it is there")
+}
+
 /// TLS that trusts this CA alone.
 fn trusting(ca: &Path) -> Transport {
     let mut roots = RootCertStore::empty();
@@ -77,7 +82,7 @@ async fn with_client_certificates_a_password_alone_is_not_enough() {
     assert!(by_name(&broker, trusting(&broker.ca())).connect().await.is_err());
     let (made, said) = broker.setup("client-certificate", &[CAR], "");
     assert!(made, "{said}");
-    let read = |name: &str| std::fs::read(broker.path(&format!("clients/{CAR}.{name}"))).unwrap();
+    let read = |name: &str| file(&broker, &format!("clients/{CAR}.{name}"));
     let transport = {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(broker.ca()).expect("PEM") {
@@ -167,7 +172,7 @@ async fn the_engine_is_given_another_password() {
 fn setting_up_again_keeps_what_is_there() {
     let Some(broker) = broker() else { return };
     let names = ["ca/ca.crt", "server.crt", "engine.passwd", "holdfast.toml", "vehicles.passwd"];
-    let read = || names.map(|name| std::fs::read(broker.path(name)).unwrap());
+    let read = || names.map(|name| file(&broker, name));
     let before = read();
     let same = ["--name", "localhost", "--name", "127.0.0.1"];
     let (done, said) = broker.setup("init", &same, "");
@@ -184,7 +189,7 @@ fn setting_up_again_keeps_what_is_there() {
 #[test]
 fn what_is_no_vehicles_credentials_changes_nothing() {
     let Some(broker) = broker() else { return };
-    let before = std::fs::read(broker.path("vehicles.passwd")).unwrap();
+    let before = file(&broker, "vehicles.passwd");
     for (input, word) in [
         ("", "nothing came in"),
         ("car-7 secret\n", "holdfast vehicle credentials"),
@@ -197,7 +202,7 @@ fn what_is_no_vehicles_credentials_changes_nothing() {
     ] {
         let (done, said) = broker.setup("add-vehicle", &[], input);
         assert!(!done && said.contains(word), "{input:?}: {said}");
-        assert_eq!(std::fs::read(broker.path("vehicles.passwd")).unwrap(), before, "{input:?}");
+        assert_eq!(file(&broker, "vehicles.passwd"), before, "{input:?}");
     }
 }
 
@@ -214,16 +219,16 @@ fn no_secret_is_readable_by_others() {
         "clients/car-1.key",
     ];
     for name in secrets {
-        let mode = std::fs::metadata(broker.path(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(broker.path(name)).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o007, 0, "{name}: {mode:o}");
     }
-    for file in ["engine.passwd", "vehicles.passwd"] {
-        let text = std::fs::read_to_string(broker.path(file)).unwrap();
-        assert!(!text.contains("secret") && !text.contains(&broker.engine_password()), "{file}");
+    for name in ["engine.passwd", "vehicles.passwd"] {
+        let text = String::from_utf8(file(&broker, name)).expect("text");
+        assert!(!text.contains("secret") && !text.contains(&broker.engine_password()), "{name}");
     }
     // Nothing that was on its way was left behind.
-    let left = std::fs::read_dir(broker.path(".")).unwrap().filter_map(Result::ok);
-    let left: Vec<_> = left.map(|file| file.file_name().into_string().unwrap()).collect();
+    let left = std::fs::read_dir(broker.path(".")).expect("it is there").filter_map(Result::ok);
+    let left: Vec<_> = left.map(|file| file.file_name().into_string().expect("a name")).collect();
     assert!(
         !left.iter().any(|name| name.starts_with(".passing") || name.contains(".passwd.")),
         "{left:?}"

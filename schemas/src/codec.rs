@@ -108,9 +108,13 @@ macro_rules! stored {
 }
 pub(crate) use stored;
 
+/// About as long as most events are; longer ones grow.
+const LEN: usize = 384;
+
 /// What stands inside `{"Variant":…}`; `{}` for a variant without fields.
 pub(crate) fn inner(event: &impl Serialize, variant: &str) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(event).expect("events are plain data");
+    let mut bytes = Vec::with_capacity(LEN);
+    serde_json::to_writer(&mut bytes, event).expect("events are plain data");
     if bytes.first() == Some(&b'"') {
         return b"{}".to_vec();
     }

@@ -18,6 +18,6 @@ pub use asyncapi::{asyncapi_document, asyncapi_schema_of};
 pub use cloudevents::{CloudEvent, Stored, data_schema};
 pub use codec::{AnyEvent, DecodeError, StoredEvent, decode_any};
 pub use deadletter::DeadLetterEvent;
-pub use metadata::{Actor, ActorKind, Metadata};
+pub use metadata::{Actor, ActorKind, Metadata, MetadataRef, Origin};
 pub use names::all_names;
 pub use topics::{Alias, seed_topics};

@@ -133,7 +133,8 @@ keys! {
     REUSE_GRACE "auth.refresh_reuse_grace" SECONDS, "10s",
         "How long a refresh token's repeat is taken for a retry. (Comes with login.)";
 
-    LOG_FILTER "logging.filter" Kind::Text, "info",
+    // The embedded broker tells every connection; what matters of it we tell ourselves.
+    LOG_FILTER "logging.filter" Kind::Text, "info,mqtt5=error",
         "What is logged: error, warn, info, debug, trace, also by part (info,holdfast_engine=debug).";
 
     SEGMENT_BYTES "log.segment_bytes" Kind::Bytes { least: 1 << 20 }, "64MiB",

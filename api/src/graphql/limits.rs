@@ -21,6 +21,10 @@ pub(crate) fn seats(of_a_section: bool) -> usize {
     if of_a_section { 150 } else { 600 }
 }
 
+/// What an order to a vehicle costs: it may take 20 s, and the mutations of a document run one after the
+/// other, so two of them fit into the time that an answer has.
+const COMMAND: usize = 400;
+
 /// How many rows a page has when nobody says.
 pub(crate) const USUAL: usize = 20;
 
@@ -212,6 +216,7 @@ impl<'a> Judge<'a> {
                 };
                 page(first, child)
             }
+            "unlockVehicle" | "lockVehicle" => child.saturating_add(COMMAND),
             _ => child.saturating_add(1),
         }
     }
@@ -274,6 +279,13 @@ mod tests {
         let disagree = "query A($s: String = \"A\") { ...F } query B($s: String) { ...F } \
                         fragment F on Query { seatMap(id: \"x\") { seats(section: $s) { id } } }";
         assert!(cost(disagree, serde_json::json!({})) > 1_200);
+    }
+
+    #[test]
+    fn two_orders_to_vehicles_fit_and_three_do_not() {
+        let order = "unlockVehicle(input: {}) { __typename }";
+        judged(&format!("mutation {{ a: {order} b: {order} }}")).expect("two");
+        assert!(judged(&format!("mutation {{ a: {order} b: {order} c: {order} }}")).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast_api::token::Role;
 use holdfast_domain::VehicleId;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::garage::Manner;
@@ -98,6 +98,9 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
     let early = world.post(&path, &ada, "r0", back(json!(12_400), json!(60))).await;
     assert_eq!((early.status.as_u16(), &early.json()["code"]), (409, &json!("NOT_STARTED")));
 
+    let page = format!("/reservations/{id}");
+    let before = world.get(&page, Some(&ada)).await.header("etag").unwrap().to_owned();
+
     let unlocked = world.post("/unlock", &ada, "u", json!({"reservation_id": id})).await;
     assert_eq!(unlocked.status, StatusCode::OK, "{unlocked:?}");
     let body = unlocked.json();
@@ -110,6 +113,20 @@ async fn a_rental_from_booking_to_damage_as_s0_draws_it() {
     let again = world.post("/unlock", &ada, "u", json!({"reservation_id": id})).await;
     assert_eq!((again.status, &again.text), (StatusCode::OK, &unlocked.text));
     assert_eq!(world.garage.sent_to("car-1").len(), 1);
+
+    // The version is the same, and yet it is not "unchanged"; what was read still guards a command.
+    world.settled().await;
+    let again = world.request(Method::GET, &page).bearer_auth(&ada);
+    let again = world.send(again.header("if-none-match", &before)).await;
+    assert_eq!(
+        (again.status.as_u16(), &again.json()["status"]),
+        (200, &json!("IN_USE")),
+        "{again:?}"
+    );
+    let cancel = world.request(Method::PATCH, &format!("/orders/{id}/cancel")).bearer_auth(&ada);
+    let cancel = cancel.header("idempotency-key", "c").header("if-match", &before);
+    let cancelled = world.send(cancel).await;
+    assert_eq!((cancelled.status.as_u16(), &cancelled.json()["code"]), (409, &json!("IN_USE")));
 
     for (key, km, fuel, status, code) in [
         ("r1", json!(12_344), json!(60), 422, "ODOMETER_DECREASED"),
@@ -338,7 +355,7 @@ async fn a_client_that_goes_away_takes_nothing_along() {
     world.garage.behave(&car, Manner::Silent);
     let body = json!({"reservation_id": id});
     let gone = world
-        .request(reqwest::Method::POST, "/unlock")
+        .request(Method::POST, "/unlock")
         .bearer_auth(&ada)
         .header("idempotency-key", "u")
         .json(&body)
@@ -573,4 +590,50 @@ async fn operators_run_the_fleet() {
     let none = json!({"idempotencyKey": "n", "id": "car-77", "inService": false});
     let none = world.mutate(&operator, "setVehicleService", none, wanted).await;
     assert_eq!(none["code"], "NOT_FOUND", "{none}");
+}
+
+#[tokio::test]
+async fn an_operator_acts_for_a_customer() {
+    let world = world().await;
+    let (ada, operator) = (world.token("ada", Role::Customer), world.token("op", Role::Operator));
+    let (id, car) = world.rented(&ada, "b", "compact").await;
+    let report = json!({"idempotencyKey": "i0", "reservationId": id, "damageDescription": "a dent",
+        "photos": []});
+    let early = world.mutate(&ada, "submitInspection", report, INSPECTED).await;
+    assert_eq!(early["code"], "NOT_STARTED", "nobody has driven it: {early}");
+    let input = |key: &str| json!({"idempotencyKey": key, "reservationId": id});
+    let opened = world.mutate(&operator, "unlockVehicle", input("u"), OBEYED).await;
+    let stands = json!([opened["vehicle"]["id"], opened["vehicle"]["lock"]]);
+    assert_eq!(stands, json!([car, "UNLOCKED"]), "{opened}");
+    // The customer's own key of the same name is another key.
+    let again = world.mutate(&ada, "unlockVehicle", input("u"), OBEYED).await;
+    assert_eq!(again["reservation"]["status"], "IN_USE", "{again}");
+    let wanted = "... on ReservationSuccess { replayed reservation { status version } } \
+                  ... on Refusal { code }";
+    let back = |key: &str, metres: &str, fuel: i32| {
+        json!({"idempotencyKey": key, "reservationId": id, "odometerEndMetres": metres,
+            "fuelPercent": fuel})
+    };
+    for (key, metres, fuel, code) in [
+        ("r1", "12344999", 60, "ODOMETER_DECREASED"),
+        ("r2", "far", 60, "INVALID_INPUT"),
+        ("r3", "12400000", 101, "INVALID_INPUT"),
+    ] {
+        let refused = world.mutate(&operator, "completeRental", back(key, metres, fuel), wanted);
+        assert_eq!(refused.await["code"], code, "{key}");
+    }
+    let done = world.mutate(&operator, "completeRental", back("r", "12400000", 60), wanted).await;
+    assert_eq!(done["reservation"], json!({"status": "COMPLETED", "version": 3}), "{done}");
+    let over = world.mutate(&ada, "unlockVehicle", input("late"), OBEYED).await;
+    assert_eq!(over["code"], "COMPLETED", "{over}");
+    // Nobody decides on a claim of its own.
+    let decide = json!({"idempotencyKey": "d", "inspectionId": "ins_x", "approve": true});
+    assert_eq!(
+        world.mutate(&ada, "decideDamageClaim", decide.clone(), INSPECTED).await["code"],
+        "FORBIDDEN"
+    );
+    assert_eq!(
+        world.mutate(&operator, "decideDamageClaim", decide, INSPECTED).await["code"],
+        "NOT_FOUND"
+    );
 }

@@ -96,7 +96,7 @@ async fn one_pool(home: &Path, span: Duration, ask: Ask) -> Round {
         let (engine, sku) = (asked.clone(), sku.clone());
         async move {
             match ask {
-                Ask::Hold => hold(&engine, sku).await,
+                Ask::Hold => hold(&engine, sku, client, count).await,
                 Ask::Reservation => reserve(&engine, sku, client, count).await,
             }
         }
@@ -121,17 +121,19 @@ async fn engine(store: Arc<Embedded>, home: &Path) -> (Engine, Running) {
     Engine::start(parts).await.expect("an engine")
 }
 
-async fn hold(engine: &Engine, sku: Sku) {
+async fn hold(engine: &Engine, sku: Sku, client: usize, count: u64) {
+    // Names that the customer brings along. From the system each would be a call for randomness, three
+    // of them a twentieth of the whole work.
+    let name = |what: u64| Uuid::from_u64_pair(what << 32 | client as u64, count);
     let command = inventory::Command::Hold {
-        reservation_id: ReservationId(Uuid::now_v7()),
+        reservation_id: ReservationId(name(1)),
         qty: 1,
         expires_at: engine.now().plus(Duration::from_secs(900)),
         epoch: 1,
-        attempt: AttemptId(Uuid::now_v7()),
+        attempt: AttemptId(name(2)),
         period: None,
     };
-    let id = Uuid::now_v7();
-    engine.order(id, &Command::Inventory(sku, command)).await.expect("there is plenty");
+    engine.order(name(3), &Command::Inventory(sku, command)).await.expect("there is plenty");
 }
 
 async fn reserve(engine: &Engine, sku: Sku, client: usize, count: u64) {

@@ -265,7 +265,8 @@ fn of_a_vehicle(
             vec![Ask::Do(told(reservation_id, start))]
         }
         // While it was being unlocked it could not be released: what ended meanwhile is caught up with.
-        E::UnlockFailed { reservation_id, .. } => {
+        E::UnlockFailed { reservation_id, .. }
+        | E::Unlocked { reservation_id, accepted: false, .. } => {
             let Some(claim) = state.reservation() else { return vec![] };
             if claim.reservation_id != *reservation_id {
                 return vec![];
@@ -310,7 +311,6 @@ fn of_a_vehicle(
             _ => vec![],
         },
         E::Reserved { .. }
-        | E::Unlocked { .. }
         | E::ReservationReleased { .. }
         | E::Registered { .. }
         | E::ReservationExtended { .. }

@@ -122,6 +122,7 @@ pub struct Counts {
 
 /// All that is known of a seat map.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Kept")]
 pub struct State {
     /// The plan and what follows from it; shared, since it hardly ever changes.
     #[serde(with = "plan::kept")]
@@ -132,9 +133,32 @@ pub struct State {
     claims: Ledger<Attached>,
     #[serde(with = "crate::kept::entries")]
     locks: BTreeMap<LockId, BareLock>,
+    #[serde(skip_serializing)]
     lock_deadlines: BTreeSet<(Timestamp, LockId)>,
     #[serde(with = "crate::kept::entries")]
     blocked_for: BTreeMap<SeatIx, String>,
+}
+
+/// What a snapshot keeps of a seat map: the rest follows.
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(with = "plan::kept")]
+    hall: Option<Arc<Hall>>,
+    slots: Vec<Slot>,
+    counts: Counts,
+    claims: Ledger<Attached>,
+    #[serde(with = "crate::kept::entries")]
+    locks: BTreeMap<LockId, BareLock>,
+    #[serde(with = "crate::kept::entries")]
+    blocked_for: BTreeMap<SeatIx, String>,
+}
+
+impl From<Kept> for State {
+    fn from(kept: Kept) -> Self {
+        let Kept { hall, slots, counts, claims, locks, blocked_for } = kept;
+        let lock_deadlines = locks.iter().map(|(id, lock)| (lock.expires_at, *id)).collect();
+        Self { hall, slots, counts, claims, locks, lock_deadlines, blocked_for }
+    }
 }
 
 /// Who has a seat. The rest is said once a lock or claim, not once a seat.

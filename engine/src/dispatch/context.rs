@@ -1,7 +1,7 @@
 //! Who asks for a command, under which name, because of what.
 
 use holdfast_domain::{Epoch, ReservationId, Timestamp, derive};
-use holdfast_schemas::{Actor, Metadata};
+use holdfast_schemas::{Actor, MetadataRef};
 use uuid::Uuid;
 
 use crate::Request;
@@ -89,33 +89,41 @@ impl Context {
         self.key.as_ref().map(|(_, fingerprint)| fingerprint.as_str())
     }
 
-    /// What is stored beside an event of this command.
+    /// What is stored beside an event of this command, as it is stored.
     pub(crate) fn metadata(
         &self,
         tenant: &str,
         now: Timestamp,
         about: Option<ReservationId>,
-    ) -> Metadata {
-        let (idempotency_key, fingerprint) = self.key.clone().unzip();
-        Metadata {
+    ) -> Vec<u8> {
+        let (mut correlation, mut causation) = (Uuid::encode_buffer(), Uuid::encode_buffer());
+        let about = about.or(self.correlation);
+        let about = about.map(|id| &*id.0.hyphenated().encode_lower(&mut correlation));
+        let cause = match &self.causation_id {
+            Some(cause) => cause,
+            None => &*self.command_id.hyphenated().encode_lower(&mut causation),
+        };
+        let (idempotency_key, fingerprint) = self.key.as_ref().map(|(k, f)| (&**k, &**f)).unzip();
+        let metadata = MetadataRef {
             occurred_at: now,
             command_id: self.command_id,
-            actor: self.actor.clone(),
-            tenant_id: tenant.into(),
-            correlation_id: about.or(self.correlation).map(|id| id.to_string()),
-            causation_id: Some(
-                self.causation_id.clone().unwrap_or_else(|| self.command_id.to_string()),
-            ),
+            actor: &self.actor,
+            tenant_id: tenant,
+            correlation_id: about,
+            causation_id: Some(cause),
             idempotency_key,
             fingerprint,
-            traceparent: self.traceparent.clone(),
-        }
+            traceparent: self.traceparent.as_deref(),
+        };
+        metadata.encode()
     }
 }
 
 /// The name of a command's n-th event: an append whose outcome is unknown is found again by it.
 pub(crate) fn event_id(command_id: Uuid, index: usize) -> Uuid {
-    derive(&["event", &command_id.to_string(), &index.to_string()])
+    let mut text = Uuid::encode_buffer();
+    let command: &str = command_id.hyphenated().encode_lower(&mut text);
+    derive(&["event", command, &index.to_string()])
 }
 
 /// Epoch of the claims that a first acquisition takes.

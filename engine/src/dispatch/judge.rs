@@ -63,7 +63,7 @@ impl House {
                 id: event_id(context.command_id, index),
                 kind: fact.kind().into(),
                 schema_version: fact.schema_version(),
-                metadata: Bytes::from(metadata.encode()),
+                metadata: Bytes::from(metadata),
                 data: Bytes::from(fact.encode()),
             }
         };

@@ -395,9 +395,9 @@ impl<D: Hosted> Slot<D> {
         orders: &[Order<D>],
     ) -> (Vec<NewEvent>, Vec<Verdict<D>>) {
         let now = self.house.now();
-        let mut events = Vec::new();
+        let mut events = Vec::with_capacity(orders.len());
         let mut verdicts: Vec<Verdict<D>> = Vec::with_capacity(orders.len());
-        let mut in_batch: HashMap<Uuid, usize> = HashMap::new();
+        let mut in_batch: HashMap<Uuid, usize> = HashMap::with_capacity(orders.len());
         for (index, order) in orders.iter().enumerate() {
             let known = in_batch.get(&order.context.command_id).copied();
             let verdict = match self.before(hot, orders, order, known) {
@@ -467,27 +467,26 @@ impl<D: Hosted> Slot<D> {
     ) {
         let as_of = self.house.store.head().max(hot.position);
         let replayed = Recording::replayed;
-        let repeats: HashMap<usize, Recorded> = verdicts
-            .iter()
-            .enumerate()
-            .filter_map(|(place, verdict)| match verdict {
+        // Of each that was recorded, by its place; what is repeated stands behind it.
+        let mut known: Vec<Option<Recorded>> = Vec::with_capacity(verdicts.len());
+        for (order, verdict) in orders.into_iter().zip(verdicts) {
+            let recorded = match &verdict {
                 Verdict::Recorded(events, index) => {
-                    Some((place, begin?.recorded(*index, events.len(), None)))
+                    begin.map(|begin| begin.recorded(*index, events.len(), None))
                 }
                 Verdict::Repeated(_)
                 | Verdict::Replayed(_)
                 | Verdict::AlreadySo
                 | Verdict::Refused(_)
                 | Verdict::Rejected(_) => None,
-            })
-            .collect();
-        for (place, (order, verdict)) in orders.into_iter().zip(verdicts).enumerate() {
+            };
+            known.push(recorded);
+            let of = |place: usize| known[place].as_ref().expect("it was recorded");
             let outcome = match verdict {
                 Verdict::Recorded(events, _) => {
-                    let recorded = &repeats[&place];
-                    Ok(Recording { events, replayed: false, ..replayed(recorded) })
+                    Ok(Recording { events, replayed: false, ..replayed(of(known.len() - 1)) })
                 }
-                Verdict::Repeated(first) => Ok(replayed(&repeats[&first])),
+                Verdict::Repeated(first) => Ok(replayed(of(first))),
                 Verdict::Replayed(recorded) => Ok(replayed(&recorded)),
                 Verdict::AlreadySo => Ok(Recording::already_so(hot.position)),
                 Verdict::Refused(refusal) => Err(Failure::Refused(refusal, as_of)),

@@ -54,6 +54,13 @@ impl Bells {
         Listener { bell, streams: streams.to_vec(), waiting: self.waiting.clone() }
     }
 
+    /// How many wait for a stream.
+    #[cfg(test)]
+    pub(crate) fn waiting_for(&self, stream: &StreamId) -> usize {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.get(stream).map_or(0, Vec::len)
+    }
+
     pub(super) fn ring(&self, events: &[RecordedEvent]) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {

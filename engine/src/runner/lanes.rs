@@ -23,6 +23,11 @@ impl Lanes {
         }
     }
 
+    /// Whether something is under way there.
+    pub(super) fn has(&self, lane: &str) -> bool {
+        self.0.contains_key(lane)
+    }
+
     /// How many lanes there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -23,6 +23,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_domain::process::{Ask, Process};
@@ -39,6 +40,10 @@ pub(crate) use perform::Cause;
 
 /// How many facts of one process may be unfinished at a time.
 const UNFINISHED: usize = 512;
+
+/// How far apart its progress is written down at the least. What is not written down is done again after
+/// a crash, under the same names: longer saves transactions and costs nothing else.
+const WRITE_DOWN: Duration = Duration::from_millis(100);
 
 /// One process manager at work.
 pub(crate) struct Worker {
@@ -69,7 +74,7 @@ enum Work {
     /// An event that cannot be understood.
     Poison { event: Box<RecordedEvent>, error: String },
     /// A timer is due.
-    Fired(Box<TimerRow>),
+    Fired(Arc<TimerRow>),
     /// An operator wants a letter to be done again.
     Redrive(Uuid, Box<Letter>),
     /// Asked again by reconciliation.
@@ -130,6 +135,8 @@ impl Worker {
             for event in events {
                 let position = event.position;
                 let work = tokio::select! {
+                    // Almost never waits for anything, and then nobody is asked whether to stop.
+                    biased;
                     work = self.think(&mut folds, event) => work?,
                     _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 };
@@ -147,7 +154,8 @@ impl Worker {
         }
     }
 
-    /// What is to be done on account of an event, and in which lane.
+    /// What is to be done on account of an event, and in which lane. What is only to be noted is done
+    /// when this answers, before the event counts as looked at.
     async fn think(
         &self,
         folds: &mut fold::Folds,
@@ -177,13 +185,46 @@ impl Worker {
             }
             Err(error) => Err(error),
         };
+        let asks = match understood {
+            Ok(asks) if asks.is_empty() => return Ok(None),
+            Ok(asks) => asks,
+            Err(error) => {
+                let lane = lane_of(&event);
+                return Ok(Some((lane, Work::Poison { event: Box::new(event), error })));
+            }
+        };
         let lane = lane_of(&event);
-        let event = Box::new(event);
-        Ok(match understood {
-            Ok(asks) if asks.is_empty() => None,
-            Ok(asks) => Some((lane, Work::Fact { event, asks })),
-            Err(error) => Some((lane, Work::Poison { event, error })),
-        })
+        if self.note(&lane, &event, &asks) {
+            return Ok(None);
+        }
+        Ok(Some((lane, Work::Fact { event: Box::new(event), asks })))
+    }
+
+    /// Does here and now what only sets timers and takes them away, where nothing is under way in its
+    /// lane: a task of its own would cost several times as much. False when it is to be done there.
+    fn note(&self, lane: &str, event: &RecordedEvent, asks: &[Ask]) -> bool {
+        if !asks.iter().all(is_note) || self.is_parked(lane, event.position.0) {
+            return false;
+        }
+        // Who comes into that lane meanwhile waits here.
+        let lanes = self.lanes();
+        if lanes.has(lane) {
+            return false;
+        }
+        for ask in asks {
+            match ask {
+                Ask::Wake { key, at, then } => self.wake(key, *at, then, Some(lane), event.id),
+                Ask::Forget(key) => self.forget(key),
+                Ask::Do(_)
+                | Ask::Steps(_)
+                | Ask::Gateway(_)
+                | Ask::Charge(_)
+                | Ask::Vehicle(_)
+                | Ask::Assign { .. }
+                | Ask::Alarm(_) => {}
+            }
+        }
+        true
     }
 
     /// Puts work into a lane; waits while too much is unfinished.
@@ -251,7 +292,7 @@ impl Worker {
             let late = now.since(row.due).as_secs_f64();
             metrics::histogram!("holdfast_timer_lag_seconds", "process" => self.process.name())
                 .record(late);
-            self.begin(row.lane.clone(), Work::Fired(Box::new(row)), room);
+            self.begin(row.lane.clone(), Work::Fired(row), room);
         }
         true
     }
@@ -282,7 +323,7 @@ impl Worker {
                 return Ok(());
             }
             // Many facts share one transaction.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(WRITE_DOWN).await;
         }
     }
 
@@ -292,7 +333,7 @@ impl Worker {
         if let Err(error) = self.core.side.save(self.process.name(), &change).await {
             tracing::error!(process = self.process.name(), %error, "progress was not written down");
             self.progress().put_back(change);
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             self.changed.notify_one();
         }
         let head = self.core.house.store.head();
@@ -402,6 +443,20 @@ impl Worker {
     }
 }
 
+/// Whether it is done at once, in memory, and cannot fail.
+fn is_note(ask: &Ask) -> bool {
+    match ask {
+        Ask::Wake { .. } | Ask::Forget(_) => true,
+        Ask::Do(_)
+        | Ask::Steps(_)
+        | Ask::Gateway(_)
+        | Ask::Charge(_)
+        | Ask::Vehicle(_)
+        | Ask::Assign { .. }
+        | Ask::Alarm(_) => false,
+    }
+}
+
 /// The events that a process has something to say about.
 fn wanted(process: Process) -> Filter {
     let categories: &[&str] = match process {
@@ -417,8 +472,7 @@ fn wanted(process: Process) -> Filter {
 
 /// The reservation that an event is about, else its own stream.
 fn lane_of(event: &RecordedEvent) -> String {
-    holdfast_schemas::Metadata::decode(&event.metadata)
-        .ok()
-        .and_then(|metadata| metadata.correlation_id)
-        .unwrap_or_else(|| event.stream.to_string())
+    let origin = holdfast_schemas::Origin::decode(&event.metadata);
+    let about = origin.as_ref().ok().and_then(holdfast_schemas::Origin::correlation_id);
+    about.unwrap_or(event.stream.as_str()).to_owned()
 }

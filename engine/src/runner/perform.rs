@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_domain::payment::{self, Status, Via};
-use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall};
+use holdfast_domain::process::{Alarm, Ask, Command, GatewayCall, TimerKey};
 use holdfast_domain::{
     PaymentId, ReservationId, Timestamp, derive, inventory, limit, seatmap, vehicle,
 };
@@ -22,7 +22,7 @@ use super::{Work, Worker};
 use crate::Rejection;
 use crate::dispatch::{Context, Failed, View};
 use crate::ports::GatewayAnswer;
-use crate::side::TimerRow;
+use crate::side::{TimerName, TimerRow};
 
 /// Gateways forget keys after a day at the earliest; what is nearly as old is asked for first.
 const KEYS_LIVE: Duration = Duration::from_secs(23 * 3_600);
@@ -209,21 +209,11 @@ impl Worker {
                 Ok(())
             }
             Ask::Wake { key, at, then } => {
-                let row = TimerRow {
-                    key: key.to_string(),
-                    due: *at,
-                    lane: cause.lane.clone().unwrap_or_else(|| key.to_string()),
-                    event_id: cause.event_id,
-                    ask: (**then).clone(),
-                };
-                self.progress().timer(row.key.clone(), Some(row.clone()));
-                self.timers().set(row);
+                self.wake(key, *at, then, cause.lane.as_deref(), cause.event_id);
                 Ok(())
             }
             Ask::Forget(key) => {
-                let key = key.to_string();
-                self.timers().forget(&key);
-                self.progress().timer(key, None);
+                self.forget(key);
                 Ok(())
             }
             Ask::Gateway(call) => self.call(call, id, cause).await,
@@ -237,6 +227,35 @@ impl Worker {
                 Ok(())
             }
         }
+    }
+
+    /// Sets a timer on account of that event.
+    pub(super) fn wake(
+        &self,
+        key: &TimerKey,
+        at: Timestamp,
+        then: &Ask,
+        lane: Option<&str>,
+        event_id: Uuid,
+    ) {
+        let key = TimerName::from(key.to_string());
+        let row = Arc::new(TimerRow {
+            lane: lane.unwrap_or(&key).to_owned(),
+            key: key.clone(),
+            due: at,
+            event_id,
+            ask: then.clone(),
+        });
+        // The same row in memory and on its way to the file.
+        self.progress().timer(key, Some(row.clone()));
+        self.timers().set(row);
+    }
+
+    /// Takes a timer away.
+    pub(super) fn forget(&self, key: &TimerKey) {
+        let key = TimerName::from(key.to_string());
+        self.timers().forget(&key);
+        self.progress().timer(key, None);
     }
 
     /// One command; false when it was refused, and what then follows is done.

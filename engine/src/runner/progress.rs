@@ -2,21 +2,22 @@
 //! crash everything behind it is done again, and nothing is skipped.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use holdfast_domain::PaymentId;
 use holdfast_store::Position;
 
-use crate::side::{Progress, TimerRow};
+use crate::side::{ByTimer, Progress, TimerName, TimerNames, TimerRow};
 
 /// What is under way, and what is done but not written down.
 pub(super) struct Pending {
     looked: Position,
     unfinished: BTreeSet<Position>,
     written: Position,
-    timers: HashMap<String, Option<TimerRow>>,
+    timers: ByTimer<Option<Arc<TimerRow>>>,
     /// Timers that are in the file, or on their way there. One that goes without having come there
     /// leaves nothing behind: while the file has no room, what waits for it is no more than what lives.
-    in_file: HashSet<String>,
+    in_file: TimerNames,
     payments: HashMap<PaymentId, bool>,
     open: HashSet<PaymentId>,
     after_asks: bool,
@@ -25,7 +26,7 @@ pub(super) struct Pending {
 impl Pending {
     pub(super) fn new(
         position: Position,
-        in_file: HashSet<String>,
+        in_file: TimerNames,
         open: Vec<PaymentId>,
         after_asks: bool,
     ) -> Self {
@@ -33,7 +34,7 @@ impl Pending {
             looked: position,
             unfinished: BTreeSet::new(),
             written: position,
-            timers: HashMap::new(),
+            timers: ByTimer::default(),
             in_file,
             payments: HashMap::new(),
             open: open.into_iter().collect(),
@@ -67,7 +68,7 @@ impl Pending {
         }
     }
 
-    pub(super) fn timer(&mut self, key: String, row: Option<TimerRow>) {
+    pub(super) fn timer(&mut self, key: TimerName, row: Option<Arc<TimerRow>>) {
         if row.is_none() && !self.in_file.contains(&key) {
             self.timers.remove(&key);
         } else {
@@ -76,7 +77,7 @@ impl Pending {
     }
 
     /// Whether a timer's row is about to change.
-    pub(super) fn changes(&self, key: &str) -> bool {
+    pub(super) fn changes(&self, key: &TimerName) -> bool {
         self.timers.contains_key(key)
     }
 
@@ -99,7 +100,7 @@ impl Pending {
         }
         self.written = position;
         let timers = std::mem::take(&mut self.timers);
-        let mut new_timers = HashSet::new();
+        let mut new_timers = TimerNames::default();
         for (key, row) in &timers {
             if row.is_none() {
                 self.in_file.remove(key);
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_checkpoint_never_passes_what_is_unfinished() {
-        let mut pending = Pending::new(Position(10), HashSet::new(), Vec::new(), true);
+        let mut pending = Pending::new(Position(10), TimerNames::default(), Vec::new(), true);
         for position in 11..=14 {
             pending.begin(Position(position));
         }
@@ -168,9 +169,11 @@ mod tests {
 
     #[test]
     fn a_timer_that_never_came_to_the_file_leaves_nothing_behind() {
-        let in_file = HashSet::from(["old".to_owned()]);
+        let in_file = TimerNames::from_iter(["old".into()]);
         let mut pending = Pending::new(Position(10), in_file, Vec::new(), true);
-        let set = |pending: &mut Pending, key: &str| pending.timer(key.into(), Some(row(key)));
+        let set = |pending: &mut Pending, key: &str| {
+            pending.timer(key.into(), Some(Arc::new(row(key))));
+        };
         let gone = |pending: &mut Pending, key: &str| pending.timer(key.into(), None);
         // The file has no room: whatever is tried is put back.
         for n in 0..100 {
@@ -189,23 +192,23 @@ mod tests {
         gone(&mut pending, "old");
         let written = pending.take().expect("something").timers;
         assert_eq!(written.len(), 2);
-        assert!(written["old"].is_none() && written["young"].is_some());
+        assert!(written[&"old".into()].is_none() && written[&"young".into()].is_some());
         // It was written: now it has to be deleted there, and the other one is gone already.
         gone(&mut pending, "young");
         gone(&mut pending, "old");
         let written = pending.take().expect("something").timers;
-        assert!(written.len() == 1 && written["young"].is_none());
+        assert!(written.len() == 1 && written[&"young".into()].is_none());
     }
 
     #[test]
     fn a_timer_that_is_deleted_while_its_deletion_fails_is_deleted_later() {
-        let in_file = HashSet::from(["old".to_owned()]);
+        let in_file = TimerNames::from_iter(["old".into()]);
         let mut pending = Pending::new(Position(10), in_file, Vec::new(), true);
         pending.timer("old".into(), None);
         let tried = pending.take().expect("something");
-        pending.timer("old".into(), Some(row("old")));
+        pending.timer("old".into(), Some(Arc::new(row("old"))));
         pending.timer("old".into(), None);
         pending.put_back(tried);
-        assert!(pending.take().expect("something").timers["old"].is_none());
+        assert!(pending.take().expect("something").timers[&"old".into()].is_none());
     }
 }

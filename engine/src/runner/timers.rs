@@ -1,21 +1,22 @@
 //! Deadlines in memory, in the order in which they are due. The rows in the side file are the same,
 //! and both are derived: replaying the log makes them again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use holdfast_domain::Timestamp;
 
-use crate::side::TimerRow;
+use crate::side::{ByTimer, TimerName, TimerRow};
 
 /// The timers of one process.
 #[derive(Default)]
 pub(super) struct Timers {
-    by_key: HashMap<String, Entry>,
-    waiting: BTreeSet<(Timestamp, String)>,
+    by_key: ByTimer<Entry>,
+    waiting: BTreeSet<(Timestamp, TimerName)>,
 }
 
 struct Entry {
-    row: TimerRow,
+    row: Arc<TimerRow>,
     /// Being performed just now: not fired again meanwhile.
     firing: bool,
 }
@@ -24,13 +25,13 @@ impl Timers {
     pub(super) fn load(rows: Vec<TimerRow>) -> Self {
         let mut timers = Self::default();
         for row in rows {
-            timers.set(row);
+            timers.set(Arc::new(row));
         }
         timers
     }
 
     /// A timer of that name from now on; an earlier one is gone.
-    pub(super) fn set(&mut self, row: TimerRow) {
+    pub(super) fn set(&mut self, row: Arc<TimerRow>) {
         self.forget(&row.key);
         self.waiting.insert((row.due, row.key.clone()));
         self.by_key.insert(row.key.clone(), Entry { row, firing: false });
@@ -39,25 +40,25 @@ impl Timers {
     /// Puts a row back that memory has lost.
     pub(super) fn restore(&mut self, row: TimerRow) {
         if !self.by_key.contains_key(&row.key) {
-            self.set(row);
+            self.set(Arc::new(row));
         }
     }
 
     /// No timer of that name; true when there was one.
-    pub(super) fn forget(&mut self, key: &str) -> bool {
+    pub(super) fn forget(&mut self, key: &TimerName) -> bool {
         let Some(entry) = self.by_key.remove(key) else { return false };
-        self.waiting.remove(&(entry.row.due, entry.row.key));
+        self.waiting.remove(&(entry.row.due, entry.row.key.clone()));
         true
     }
 
     /// It was performed; a later one of the same name stays. True when it is gone.
-    pub(super) fn done(&mut self, key: &str, due: Timestamp) -> bool {
+    pub(super) fn done(&mut self, key: &TimerName, due: Timestamp) -> bool {
         let same = self.by_key.get(key).is_some_and(|entry| entry.firing && entry.row.due == due);
         same && self.forget(key)
     }
 
     /// What is due, the oldest first, at most `max`; each is handed out once.
-    pub(super) fn due(&mut self, now: Timestamp, max: usize) -> Vec<TimerRow> {
+    pub(super) fn due(&mut self, now: Timestamp, max: usize) -> Vec<Arc<TimerRow>> {
         let mut due = Vec::new();
         while due.len() < max
             && let Some((at, _)) = self.waiting.first()
@@ -100,8 +101,8 @@ mod tests {
         }
     }
 
-    fn keys(rows: &[TimerRow]) -> Vec<&str> {
-        rows.iter().map(|row| row.key.as_str()).collect()
+    fn keys(rows: &[Arc<TimerRow>]) -> Vec<&str> {
+        rows.iter().map(|row| &*row.key).collect()
     }
 
     #[test]
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(keys(&timers.due(now, 2)), ["a", "b"]);
         assert_eq!(keys(&timers.due(now, 2)), ["c"]);
         assert!(timers.due(now, 2).is_empty());
-        assert!(timers.done("a", Timestamp::from_secs(1)));
+        assert!(timers.done(&"a".into(), Timestamp::from_secs(1)));
         assert_eq!(timers.len(), 3);
     }
 
@@ -119,8 +120,8 @@ mod tests {
     fn a_later_timer_of_the_same_name_takes_the_place_and_survives_the_earlier_one() {
         let mut timers = Timers::load(vec![row("a", 1)]);
         assert_eq!(timers.due(Timestamp::from_secs(1), 9).len(), 1);
-        timers.set(row("a", 5));
-        assert!(!timers.done("a", Timestamp::from_secs(1)));
+        timers.set(Arc::new(row("a", 5)));
+        assert!(!timers.done(&"a".into(), Timestamp::from_secs(1)));
         assert_eq!(timers.next_due(), Some(Timestamp::from_secs(5)));
     }
 }

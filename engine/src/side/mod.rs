@@ -17,6 +17,7 @@ mod behind;
 mod consumers;
 mod fleet;
 mod methods;
+mod timer_name;
 mod troubles;
 mod vehicles;
 
@@ -34,6 +35,7 @@ use uuid::Uuid;
 
 pub use behind::{RejectedCommand, StoredAnswer};
 pub(crate) use consumers::{KeyRow, Progress, TimerRow};
+pub(crate) use timer_name::{ByTimer, TimerName, TimerNames};
 pub use vehicles::{NewCredentials, VehicleCredentials};
 
 /// Why the side file did not answer.

@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS timers (
   process TEXT NOT NULL, key TEXT NOT NULL, due INTEGER NOT NULL, lane TEXT NOT NULL,
   event_id TEXT NOT NULL, ask TEXT NOT NULL, PRIMARY KEY (process, key)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
+-- They are sorted by their moment in memory; nobody asks the table.
+DROP INDEX IF EXISTS timers_due;
 
 CREATE TABLE IF NOT EXISTS open_payments (payment_id TEXT PRIMARY KEY) WITHOUT ROWID;
 

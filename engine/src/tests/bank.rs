@@ -230,11 +230,17 @@ impl Gateway for Bank {
         let _turn = self.slow.acquire().await.expect("never closed");
         let mut books = self.books();
         match call {
-            GatewayCall::Create { payment_id, attempt, key, amount, .. } => {
+            GatewayCall::Create { payment_id, attempt, key, amount, again_of, .. } => {
                 if let Some(said) = books.said.get(key) {
                     return said.clone();
                 }
-                let said = Self::create(&mut books, (*payment_id, *attempt), *amount, method);
+                // On the means of an earlier payment: good while that was.
+                let again = again_of.as_ref().map(|earlier| {
+                    let of = |(id, _): (&(PaymentId, u16), &Intent)| reference(*id) == *earlier;
+                    if books.intents.iter().any(of) { "approve" } else { "decline" }
+                });
+                let token = method.or(again);
+                let said = Self::create(&mut books, (*payment_id, *attempt), *amount, token);
                 books.deeds.push(("create", key.clone()));
                 books.said.insert(key.clone(), said.clone());
                 said

@@ -3,14 +3,20 @@
 //! taken away, where it must then be seen to happen.
 
 mod bank;
+mod cars;
+mod link;
 mod world;
 
 mod clockwork;
 mod crashes;
+mod fleet;
 mod hosting;
 mod keys;
+mod latency;
 mod money;
 mod pools;
 mod processes;
 mod reading;
+mod rentals;
 mod snapshots;
+mod unlocking;

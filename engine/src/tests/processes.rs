@@ -215,6 +215,35 @@ async fn a_crowded_process_keeps_no_timer_of_another_waiting_and_loses_none_of_i
     assert_eq!(world.status(eve).await, Status::HoldExpired);
 }
 
+#[tokio::test]
+async fn a_deadline_needs_no_room_and_waits_only_for_what_is_under_way_in_its_lane() {
+    let world = World::new().await;
+    world.open_the_hall(10, None).await;
+    world.quiet().await;
+    let booking = world.engine.core().worker("booking").expect("it runs");
+    let seen = async |position| {
+        while !booking.looked_at(position) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let crowded = booking.crowd().await;
+    let ann = world.reserve("ann", "1", seats(&["L-1-1"])).await.expect("free").id;
+    seen(world.log.head()).await;
+    let (timers, _) = booking.pending_timers();
+    assert!(timers >= 2, "of the hold and of its claims, not {timers}");
+    assert!(booking.is_idle(), "nothing is left for a lane");
+    drop(crowded);
+    // What follows from the cancellation waits for the disk; that the pool is free again was recorded
+    // behind it, and is noted behind it.
+    world.store.stall(Some("seatmap.seats-released"));
+    world.cancel("ann", "2", ann).await.expect("hers");
+    seen(world.log.head()).await;
+    assert!(!booking.is_idle());
+    world.store.stall(None);
+    world.quiet().await;
+    assert_eq!(booking.pending_timers().0, 0);
+}
+
 /// D39
 #[tokio::test]
 async fn mail_down() {

@@ -22,6 +22,7 @@ use holdfast_store::{
 use tokio::sync::watch;
 
 use super::bank::{Bank, Notice};
+use super::link::SimLink;
 use crate::clock::SimClock;
 use crate::ports::Clock;
 use crate::settings::Protections;
@@ -221,6 +222,7 @@ pub(super) struct World {
     pub(super) log: Arc<dyn EventStore>,
     pub(super) store: Arc<Mortal>,
     pub(super) bank: Arc<Bank>,
+    pub(super) link: Arc<SimLink>,
     pub(super) side: Side,
     pub(super) snapshots: Snapshots,
     pub(super) settings: Settings,
@@ -248,22 +250,25 @@ impl World {
         let store = Mortal::immortal(log.clone());
         let side = Side::in_memory().await.expect("memory");
         let bank = Arc::new(Bank::new());
+        let link = Arc::new(SimLink::default());
         let parts = Parts {
             store: store.clone(),
             clock: Arc::new(sim.clone()),
             ids: Arc::new(SeededIds::new(1)),
             gateways: vec![bank.clone()],
-            vehicles: Arc::new(crate::ports::NoLink),
+            vehicles: link.clone(),
             side: side.clone(),
             snapshots: Snapshots::none(),
             settings: settings.clone(),
         };
         let (engine, running) = start(parts, protections).await;
+        link.serves(&engine);
         Self {
             sim,
             log,
             store,
             bank,
+            link,
             side,
             snapshots: Snapshots::none(),
             settings,
@@ -312,12 +317,14 @@ impl World {
             clock: Arc::new(self.sim.clone()),
             ids: Arc::new(SeededIds::new(self.lives)),
             gateways: vec![self.bank.clone()],
-            vehicles: Arc::new(crate::ports::NoLink),
+            vehicles: self.link.clone(),
             side: self.side.clone(),
             snapshots: self.snapshots.clone(),
             settings: self.settings.clone(),
         };
+        self.link.revive();
         let (engine, running) = start(parts, self.protections).await;
+        self.link.serves(&engine);
         self.engine = engine;
         self.running = Some(running);
     }

@@ -19,6 +19,7 @@ use mqtt5::broker::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::doorman::Doorman;
 use super::rules::Rules;
@@ -30,6 +31,8 @@ use super::{Limits, VehicleAuth};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// How long connections may take to end after the goodbye; then they are cut.
 const FAREWELL: Duration = Duration::from_millis(1_500);
+/// How often a place for another stranger is looked for while there is none.
+const PLACE: Duration = Duration::from_millis(5);
 /// How often sessions and messages that have lapsed are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -62,7 +65,7 @@ impl Door {
             .with_event_handler(Arc::clone(&rules))
             .with_retained_limits(limits.retained, limits.packet_bytes);
         router.initialize().await?;
-        let strangers = Arc::new(Strangers::new(limits.strangers));
+        let strangers = Arc::new(Strangers::new(limits.strangers, limits.patience));
         let doorman = Doorman { auth, strangers: Arc::clone(&strangers), twins };
         let monitor = ResourceMonitor::new(ResourceLimits {
             max_connections: limits.connections,
@@ -94,12 +97,14 @@ impl Door {
         let mut open = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
+            let full = self.strangers.full_until();
             tokio::select! {
                 // Its sender is dropped to stop: that needs no word.
                 _ = &mut stop => break,
                 Some(ended) = open.join_next() => told(ended),
                 _ = sweep.tick() => self.sweep().await,
-                accepted = self.listener.accept() => match accepted {
+                () = wait_briefly(full.unwrap_or_else(Instant::now)), if full.is_some() => {}
+                accepted = self.listener.accept(), if full.is_none() => match accepted {
                     Ok((stream, peer)) => self.take_in(stream, peer, &mut open),
                     Err(error) => {
                         tracing::warn!(%error, "MQTT: nobody is accepted for a moment");
@@ -157,6 +162,11 @@ impl Door {
         }
         open.shutdown().await;
     }
+}
+
+/// Waits for that moment, but not long: a place may become free before.
+async fn wait_briefly(until: Instant) {
+    tokio::time::sleep_until(until.min(Instant::now() + PLACE)).await;
 }
 
 type Outcome = (SocketAddr, mqtt5::error::Result<()>);

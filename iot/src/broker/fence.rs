@@ -82,6 +82,7 @@ pub(super) fn parse(topic: &str) -> Option<(&str, Topic)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

@@ -20,8 +20,10 @@ pub struct Limits {
     pub packet_bytes: usize,
     /// How many connections there are at once, strangers included; one more is closed at once.
     pub connections: usize,
-    /// How many of them may not have said yet who they are; one more closes the oldest of these.
+    /// How many of them may not have said yet who they are.
     pub strangers: usize,
+    /// How long one of these may stay silent before it is closed for another.
+    pub patience: Duration,
     /// How many messages of QoS 1 may be on their way to one client, and from one that speaks 5.0.
     pub inflight: u16,
     /// How many messages wait in memory for one client that reads slowly, per QoS.
@@ -44,6 +46,7 @@ impl Default for Limits {
             packet_bytes: 256 * 1024,
             connections: 4_096,
             strangers: 256,
+            patience: Duration::from_secs(1),
             inflight: 64,
             lane: 2_048,
             queued_messages: 1_000,

@@ -23,6 +23,7 @@ mod limits;
 mod rules;
 mod strangers;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests;
 mod twin;
 

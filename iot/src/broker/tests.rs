@@ -152,7 +152,8 @@ async fn without_tcp_nodelay_every_command_waits_for_an_acknowledgement() {
 
 #[tokio::test]
 async fn who_stays_silent_keeps_nobody_out() {
-    let limits = Limits { strangers: 4, connections: 100, ..Limits::default() };
+    let patience = Duration::from_millis(10);
+    let limits = Limits { strangers: 4, patience, ..Limits::default() };
     let broker = broker(limits, None).await;
     let mut silent = Vec::new();
     for _ in 0..20 {
@@ -168,6 +169,22 @@ async fn who_stays_silent_keeps_nobody_out() {
     engine.publish(COMMAND, false, "open").await;
     assert_eq!(car.text().await, "open");
     assert_eq!(broker.connected().await, 2);
+}
+
+#[tokio::test]
+async fn a_fleet_that_comes_all_at_once_comes_in() {
+    // Nobody is silent: none may be closed for another, however few places there are.
+    let patience = Duration::from_secs(60);
+    let broker = broker(Limits { strangers: 2, patience, ..Limits::default() }, None).await;
+    let fleet = (0..100).map(|number| {
+        let dial = dial(&broker, &format!("car-{number}"));
+        tokio::spawn(dial.connect())
+    });
+    let mut cars = Vec::new();
+    for car in fleet.collect::<Vec<_>>() {
+        cars.push(car.await.unwrap().expect("let in"));
+    }
+    assert_eq!(broker.connected().await, 100);
 }
 
 #[tokio::test]

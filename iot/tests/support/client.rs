@@ -108,7 +108,9 @@ impl Dial {
                 Ok(client)
             }
             Heard::Down(why) => Err(why),
-            other => Err(format!("{other:?} before CONNACK")),
+            said @ (Heard::Message(_) | Heard::Subscribed(_) | Heard::Published(_)) => {
+                Err(format!("{said:?} before CONNACK"))
+            }
         }
     }
 }
