@@ -34,7 +34,7 @@ async fn every_step_of_the_readme_s_tour_works() {
     let readme = std::fs::read_to_string(readme).expect("there is a README");
     let blocks = blocks(&readme);
     assert!(blocks.len() >= 5, "the tour has only {} steps", blocks.len());
-    let house = House::start_with(&[], &["--demo"]).await;
+    let house = House::start_with(&[("MQTT__LISTEN", "127.0.0.1:0")], &["--demo"]).await;
     // The reader's server is at the usual place; this one is not.
     let binary = binary();
     let mut script = String::from("set -euo pipefail\n");
@@ -63,6 +63,11 @@ async fn every_step_of_the_readme_s_tour_works() {
         "SEATS_TAKEN",
         "PAYMENT_DECLINED",
         "reservation.confirmed",
+        "SUCCESS",
+        "IN_USE",
+        "COMPLETED",
+        "claim_status",
+        "current_fuel_percent",
         "all is well",
     ] {
         assert!(out.contains(word), "the tour shows {word}:\n{out}");

@@ -154,10 +154,10 @@ fn told(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
     use crate::reservation::{
         Attempt, CancelReason, CancelledBy, ExtensionReason, LateReason, Status,
     };
+    use crate::{Currency, InspectionId, Timestamp};
 
     fn heard(event: &Event) -> Vec<(NotificationId, About)> {
         let id = ReservationId(derive(&["r"]));
@@ -237,6 +237,45 @@ mod tests {
         let payment_id = ReservationId(derive(&["r"])).payment_id();
         let declined = |attempt| heard(&Event::PaymentDeclined { payment_id, attempt });
         assert_ne!(declined(1), declined(2));
+    }
+
+    #[test]
+    fn a_customer_hears_of_a_damage_when_it_is_reported_and_when_it_is_charged() {
+        let (reservation_id, id) = (ReservationId(derive(&["r"])), InspectionId(derive(&["i"])));
+        let user_id = UserId::new("ada").expect("a user");
+        let price = Money::new(20_000, Currency::new("EUR").expect("a currency"));
+        let state = inspection::State {
+            reservation_id: Some(reservation_id),
+            user_id: Some(user_id.clone()),
+            ..inspection::State::default()
+        };
+        let assessed = inspection::Event::DamageAssessed {
+            claim_id: id.claim_id(),
+            reservation_id,
+            user_id,
+            amount_estimate: Some(price),
+            auto_charge: false,
+        };
+        let payment_id = reservation_id.damage_payment_id(&id);
+        let charged = inspection::Event::ClaimCharged { payment_id, amount: price };
+        let code = "card_declined".to_owned();
+        // What did not work is for a person to look at first.
+        let failed = inspection::Event::ChargeFailed { payment_id, attempt: Some(1), code };
+        let heard = |event| {
+            let what = What::Inspection(&id, event, &state);
+            let asks = react(&Fact { at: Timestamp::default(), what });
+            let about = |ask: &Ask| {
+                let Ask::Do(Command::Notification(_, request)) = ask else {
+                    panic!("not a notice: {ask:?}")
+                };
+                let notification::Command::Request { about, amount, .. } = request;
+                (*about, *amount)
+            };
+            asks.iter().map(about).collect::<Vec<_>>()
+        };
+        assert_eq!(heard(&assessed), [(About::DamageAssessed, Some(price))]);
+        assert_eq!(heard(&charged), [(About::DamageCharged, Some(price))]);
+        assert_eq!(heard(&failed), []);
     }
 
     #[test]

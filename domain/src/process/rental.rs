@@ -264,7 +264,8 @@ fn of_a_vehicle(
             };
             vec![Ask::Do(told(reservation_id, start))]
         }
-        // While it was being unlocked it could not be released: what ended meanwhile is caught up with.
+        // While it was being unlocked it could not be released: what ended meanwhile is caught up with,
+        // also when it is locked again, since it was unlocked too late.
         E::UnlockFailed { reservation_id, .. }
         | E::Unlocked { reservation_id, accepted: false, .. } => {
             let Some(claim) = state.reservation() else { return vec![] };
@@ -302,14 +303,13 @@ fn of_a_vehicle(
             | ReleaseReason::Refused
             | ReleaseReason::NotNeeded => vec![],
         },
-        // Whoever waits for it gets another one.
-        E::OutOfService { .. } => match (state.reservation(), state.rental()) {
-            (Some(claim), vehicle::Rental::NonOperational) if claim.confirmed => {
-                let withdraw = reservation::Command::WithdrawVehicle { vehicle_id: id.clone() };
-                vec![Ask::Do(told(&claim.reservation_id, withdraw))]
-            }
-            _ => vec![],
-        },
+        // Whoever waits for it gets another one; whoever drives it keeps it to the end.
+        E::OutOfService { .. } => {
+            let waits = state.rental() == vehicle::Rental::NonOperational;
+            let claim = state.reservation().filter(|claim| waits && claim.confirmed);
+            let withdraw = reservation::Command::WithdrawVehicle { vehicle_id: id.clone() };
+            claim.map(|claim| Ask::Do(told(&claim.reservation_id, withdraw))).into_iter().collect()
+        }
         E::Reserved { .. }
         | E::ReservationReleased { .. }
         | E::Registered { .. }

@@ -627,7 +627,10 @@ impl World {
                 reason: vehicle::ReleaseReason::Cancelled,
                 ..
             } => self.setting.without == Some(Rule::FinishesCancelling),
-            vehicle::Event::UnlockFailed { .. } => self.setting.without == Some(Rule::CatchesUp),
+            vehicle::Event::UnlockFailed { .. }
+            | vehicle::Event::Unlocked { accepted: false, .. } => {
+                self.setting.without == Some(Rule::CatchesUp)
+            }
             _ => false,
         }
     }
