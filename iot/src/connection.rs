@@ -29,6 +29,8 @@ use crate::stopping;
 pub(crate) const REQUESTS: usize = 4_096;
 /// A connection that has lasted so long was a good one: the next wait is the first again.
 const GOOD_AFTER: Duration = Duration::from_secs(5);
+/// Why a connection is down that was to end.
+pub(crate) const STOPPED: &str = "stopped";
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// After so many connections in a row that ended in something unreadable the broker is asked to forget
@@ -120,7 +122,7 @@ pub(crate) async fn keep(dial: Dial, mut party: impl Party, mut stop: watch::Rec
             garbled: true,
         });
         match ended {
-            Ended::Stopped => return party.down("stopped"),
+            Ended::Stopped => return party.down(STOPPED),
             Ended::Lost { why, garbled: unreadable } => {
                 garbled = if unreadable { garbled + 1 } else { 0 };
                 party.down(&why);

@@ -118,13 +118,14 @@ async fn ended(
     mut tasks: JoinSet<&'static str>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), InboundError> {
-    tokio::select! {
-        biased;
-        () = stopping(&mut stop) => {}
-        task = tasks.join_next() => {
-            let name = task.and_then(Result::ok);
-            return Err(InboundError(name.unwrap_or("a part of the MQTT link has panicked and")));
-        }
+    let first = tokio::select! {
+        () = stopping(&mut stop) => None,
+        task = tasks.join_next() => task,
+    };
+    // Who ends because it was told to may be seen before the word itself.
+    let is_told = *stop.borrow() || stop.has_changed().is_err();
+    if let (Some(task), false) = (first, is_told) {
+        return Err(InboundError(task.unwrap_or("a part of the MQTT link has panicked and")));
     }
     let all = async { while tasks.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(DRAIN, all).await;
@@ -268,25 +269,25 @@ impl Party for Gate {
     }
 
     fn arrived(&mut self, client: &AsyncClient, publish: Publish) {
-        let outcome = self.admit(client, &publish).map(|job| {
-            let lanes = match job.topic {
-                Topic::Answer(_) => &self.answers,
-                Topic::Command(_) | Topic::Telemetry | Topic::Notice | Topic::Connection => {
-                    &self.others
-                }
-            };
-            let vehicle = job.vehicle.clone();
-            lanes.put(&vehicle, job)
-        });
-        match outcome {
-            Ok(Ok(())) => {}
-            // Of QoS 1 only what is there already, after several connections in a row: not acknowledged,
-            // it comes again. Of QoS 0 nothing limits what comes.
-            Ok(Err(job)) => self.link.0.figures.refuse(job.topic.suffix(), "too-many"),
+        let job = match self.admit(client, &publish) {
+            Ok(job) => job,
             Err((topic, why)) => {
                 self.link.0.figures.refuse(topic, why);
                 let _ = client.try_ack(&publish);
+                return;
             }
+        };
+        let lanes = match job.topic {
+            Topic::Answer(_) => &self.answers,
+            Topic::Command(_) | Topic::Telemetry | Topic::Notice | Topic::Connection => {
+                &self.others
+            }
+        };
+        let (vehicle, topic) = (job.vehicle.clone(), job.topic.suffix());
+        if lanes.put(&vehicle, job).is_err() {
+            // Of QoS 1 only what is there already, after several connections in a row: not acknowledged,
+            // it comes again. Of QoS 0 nothing limits what comes.
+            self.link.0.figures.refuse(topic, "too-many");
         }
     }
 

@@ -28,6 +28,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{PubAckReason, PublishProperties};
 use uuid::Uuid;
 
+use crate::connection::STOPPED;
 use crate::keys::KeyRing;
 use crate::{Broker, Inbound, KeySource, TelemetryConfig};
 
@@ -280,7 +281,7 @@ impl Link {
             wire.since = Some(now);
         }
         // Told once, not at each of the tries that follow.
-        if was_up || wire.why_not.as_deref() != Some(why) {
+        if why != STOPPED && (was_up || wire.why_not.as_deref() != Some(why)) {
             tracing::warn!(broker = %self.0.broker, why, "no connection to the MQTT broker");
         }
         wire.why_not = Some(why.to_owned());

@@ -251,6 +251,8 @@ impl Follower {
                 if self.lines.len() >= WRITE_AT {
                     self.write().await;
                 }
+                // A flood leaves the thread to others, too.
+                tokio::task::yield_now().await;
             }
             if stopped {
                 return self.write().await;

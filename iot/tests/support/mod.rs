@@ -7,3 +7,4 @@ pub(crate) mod client;
 pub(crate) mod house;
 pub(crate) mod mosquitto;
 pub(crate) mod raw;
+pub(crate) mod road;
