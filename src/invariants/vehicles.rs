@@ -182,12 +182,8 @@ impl Vehicle {
                     wrong.push(format!("driven by {reservation_id}, which does not have it"));
                 }
             }
-            Event::TripEnded { reservation_id, odometer_m, .. } => {
-                wrong.extend(self.drives_on(*odometer_m));
-                if self.owner.as_ref().is_some_and(|o| o.reservation == *reservation_id) {
-                    self.owner = None;
-                }
-            }
+            // That its customer has no claim any more is a fact of its own.
+            Event::TripEnded { odometer_m, .. } => wrong.extend(self.drives_on(*odometer_m)),
             Event::TelemetrySampled { odometer_m, .. } => {
                 wrong.extend(odometer_m.and_then(|metres| self.drives_on(metres)));
             }

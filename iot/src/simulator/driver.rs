@@ -211,7 +211,10 @@ impl Driver {
                                 let qos = QoS::AtLeastOnce;
                                 let _ = client.try_publish(topic, qos, retain, payload);
                             }
-                            Some(Poke::Temper(temper)) => self.car.temper = temper,
+                            Some(Poke::Temper(temper, changed)) => {
+                                self.car.temper = temper;
+                                let _ = changed.send(());
+                            }
                             None => return Parted::Stopped,
                         },
                         () = stopping(stop) => break Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)),

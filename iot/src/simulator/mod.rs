@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use holdfast_domain::VehicleId;
 use holdfast_schemas::mqtt::{Key, Word};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -113,7 +113,7 @@ pub struct View {
 pub(crate) enum Poke {
     Vanish(Duration),
     Publish { topic: String, payload: Vec<u8>, retain: bool },
-    Temper(Temper),
+    Temper(Temper, oneshot::Sender<()>),
 }
 
 pub(crate) type Shown = Arc<Mutex<View>>;
@@ -186,9 +186,14 @@ impl Simulator {
         self.poke(vehicle, Poke::Publish { topic, payload, retain }).await;
     }
 
-    /// A vehicle is like this from now on.
+    /// A vehicle is like this from now on; one that is away, from its return on.
     pub async fn set_temper(&self, vehicle: &VehicleId, temper: Temper) {
-        self.poke(vehicle, Poke::Temper(temper)).await;
+        let (changed, change) = oneshot::channel();
+        self.poke(vehicle, Poke::Temper(temper, changed)).await;
+        if self.view(vehicle).is_some_and(|view| view.online) {
+            // A vehicle that has left meanwhile is not waited for.
+            let _ = change.await;
+        }
     }
 
     /// Takes them off the road: each says goodbye.
