@@ -109,7 +109,7 @@ pub struct View {
 }
 
 /// What somebody who stands beside a vehicle may do to it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Poke {
     Vanish(Duration),
     Publish { topic: String, payload: Vec<u8>, retain: bool },
