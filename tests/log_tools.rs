@@ -158,7 +158,7 @@ async fn the_log_says_what_it_is_made_of() {
 async fn a_log_of_somebody_else_s_events_is_read_as_it_is() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path();
-    let bench = holdfast(data, &["log", "bench", "--appends", "20", "--producers", "2"]);
+    let bench = holdfast(data, &["log", "bench", "--appends", "20", "--producers", "1"]);
     assert_eq!(bench.status.code(), Some(0), "{}", err(&bench));
     let verified = holdfast(data, &["verify"]);
     assert_eq!(verified.status.code(), Some(0), "{}", err(&verified));

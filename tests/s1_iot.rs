@@ -110,7 +110,8 @@ async fn a_car_that_does_not_answer_is_a_timeout_and_is_tried_again() {
     let road = Road::with(Between::Embedded, 1, &HURRY).await;
     let (ada, auditor) = (road.house.customer("ada"), road.house.auditor());
     let id = paid(&ada).await;
-    road.temper("car-1", Temper { loses: 1_000, ..Temper::obedient() }).await;
+    let day = Duration::from_secs(24 * 3_600);
+    road.temper("car-1", Temper { dawdles: 1_000, dawdle: day, ..Temper::obedient() }).await;
     unlock(&ada, &id).await.problem(504, "VEHICLE_TIMEOUT");
     let asked = vehicle_events(&auditor, "car-1", "vehicle.unlock-requested").await;
     assert!(asked.len() >= 2, "it was asked again: {asked:?}");

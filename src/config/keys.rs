@@ -166,10 +166,14 @@ keys! {
         "How long a vehicle may be silent before there is an alarm.";
     RELOCK "vehicles.relock" SECONDS, "60s",
         "How long after a lock that came to nothing it is asked for again.";
-    AUTO_CHARGE "damages.auto_charge_limit_minor" count(0, i64::MAX as u64), "0",
-        "Up to how much (minor units) a damage is charged without a decision; 0: always decided.";
+    ASSIGN_WAIT "rentals.assign_wait" SECONDS, "900s",
+        "How long a rental whose period has begun waits for a vehicle before it is paid back.";
+    ASSIGN_AGAIN "rentals.assign_again" SECONDS, "15s",
+        "How often a vehicle is looked for meanwhile.";
     FUEL_CHARGE "rentals.fuel_charge_minor_per_percent" count(0, 1_000_000), "0",
         "What a missing percent of fuel costs at the return, in minor units; 0: nothing.";
+    AUTO_CHARGE "damages.auto_charge_limit_minor" count(0, i64::MAX as u64), "0",
+        "Up to how much (minor units) a damage is charged without a decision; 0: always decided.";
 
     BUS_PARTITIONS "buses.partitions" count(1, 10_000), "12",
         "Partitions of a topic. (Comes with message buses.)";

@@ -25,6 +25,8 @@ pub(super) fn engine_settings(config: &Config) -> holdfast_engine::Settings {
         payment_answer_wait: config.span(&key::ANSWER_WAIT),
         idempotency_retention: config.span(&key::IDEMPOTENCY),
         snapshot_every: config.count(&key::SNAPSHOT_EVERY),
+        assign_wait: config.span(&key::ASSIGN_WAIT),
+        assign_again: config.span(&key::ASSIGN_AGAIN),
         process: process::Settings {
             polls: config.spans(&key::POLLS).to_vec(),
             again: config.spans(&key::AGAIN).to_vec(),
