@@ -141,6 +141,34 @@ async fn a_car_that_is_known_to_be_away_is_told_at_once() {
     judge_log(&road.house).await;
 }
 
+/// Fault 38, through the doors: the command waits until its deadline, and nothing opens afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_is_told_and_opens_nothing_when_it_is_back() {
+    let mut road = Road::with(Between::Mosquitto, 1, &HURRY).await;
+    let Some(mut mosquitto) = road.mosquitto.take() else { return };
+    let (ada, auditor) = (road.house.customer("ada"), road.house.auditor());
+    let id = paid(&ada).await;
+    mosquitto.kill();
+    unlock(&ada, &id).await.problem(504, "VEHICLE_TIMEOUT");
+    let failed = vehicle_events(&auditor, "car-1", "vehicle.unlock-failed").await;
+    assert_eq!(failed.len(), 1);
+    let connections = road.car("car-1").connections;
+    mosquitto.start_again();
+    eventually("the car has found its broker again", || async {
+        let car = road.car("car-1");
+        (car.online && car.connections > connections).then_some(())
+    })
+    .await;
+    eventually("the engine has, too: the car opens when it is asked anew", || async {
+        (unlock(&ada, &id).await.status == 200).then_some(())
+    })
+    .await;
+    let unlocked = vehicle_events(&auditor, "car-1", "vehicle.unlocked").await;
+    assert_eq!(unlocked.len(), 1, "only what was asked since has opened it: {unlocked:?}");
+    assert_ne!(unlocked[0]["data"]["command_id"], failed[0]["data"]["command_id"]);
+    judge_log(&road.house).await;
+}
+
 /// Fault 43, through the doors: killed with the command on its way; the customer's retry gets the outcome.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_leaves_no_car_open_for_nobody() {
