@@ -19,7 +19,7 @@ use super::format::{
     FRAME_HEADER_LEN, FrameHeader, FrameKind, Seed, TRAILER_LEN, bytes_at, check_trailer, finish,
     u32_at, u64_at,
 };
-use crate::{Position, RecordedEvent, StreamId};
+use crate::{Kind, Position, RecordedEvent, StreamId};
 
 pub(crate) const APPEND_HEADER_LEN: usize = 8;
 pub(crate) const BATCH_HEADER_LEN: usize = 16;
@@ -48,6 +48,16 @@ pub(crate) struct Entry {
     pub(crate) at: u32,
 }
 
+/// What stands in the header of an event, and where the rest of it does.
+pub(crate) struct Head {
+    id: Uuid,
+    schema_version: u16,
+    /// Its name.
+    pub(crate) kind: Range<usize>,
+    data_at: usize,
+    end: usize,
+}
+
 impl Frame {
     /// Position of its last event.
     pub(crate) fn last(&self) -> u64 {
@@ -57,21 +67,43 @@ impl Frame {
     /// The event at a position that lies in this frame. Its payload is a slice of the frame.
     pub(crate) fn event(&self, position: u64) -> RecordedEvent {
         let entry = &self.entries[(position - self.first) as usize];
+        self.made(entry, &self.head(entry), position, self.kind(entry).into())
+    }
+
+    /// What stands in the header of one of its events.
+    pub(crate) fn head(&self, entry: &Entry) -> Head {
         let at = entry.at as usize;
         let head = &self.bytes[at..at + EVENT_HEADER_LEN];
         let kind_at = at + EVENT_HEADER_LEN;
         let metadata_at = kind_at + head[18] as usize;
         let data_at = metadata_at + u32_at(head, 20) as usize;
+        Head {
+            id: Uuid::from_bytes(bytes_at(head, 0)),
+            schema_version: u16::from_le_bytes(bytes_at(head, 16)),
+            kind: kind_at..metadata_at,
+            data_at,
+            end: data_at + u32_at(head, 24) as usize,
+        }
+    }
+
+    /// The event whose header that is. Its payload is a slice of the frame.
+    pub(crate) fn made(
+        &self,
+        entry: &Entry,
+        head: &Head,
+        position: u64,
+        kind: Kind,
+    ) -> RecordedEvent {
         RecordedEvent {
             position: Position(position),
             stream: entry.stream.clone(),
             stream_version: entry.version,
             recorded_at_micros: self.recorded_at_micros,
-            id: Uuid::from_bytes(bytes_at(head, 0)),
-            kind: self.kind(entry).into(),
-            schema_version: u16::from_le_bytes(bytes_at(head, 16)),
-            metadata: self.bytes.slice(metadata_at..data_at),
-            data: self.bytes.slice(data_at..data_at + u32_at(head, 24) as usize),
+            id: head.id,
+            kind,
+            schema_version: head.schema_version,
+            metadata: self.bytes.slice(head.kind.end..head.data_at),
+            data: self.bytes.slice(head.data_at..head.end),
         }
     }
 

@@ -8,11 +8,8 @@
 //! waits for the other core's cache. Headers alone are read side by side by the processor; the counts
 //! that sharing a frame's bytes costs (each a barrier) would make it wait for them one by one.
 
-use uuid::Uuid;
-
 use super::chunks::Chunk;
-use super::format::{bytes_at, u32_at};
-use super::frame::{EVENT_HEADER_LEN, Entry, Frame};
+use super::frame::{Frame, Head};
 use crate::{Filter, Kind, Page, Position, RecordedEvent};
 
 /// How many bytes of frames one page of the whole log looks at, at most (one frame always goes).
@@ -31,7 +28,7 @@ pub(super) struct Filling<'a> {
     /// Of the frames that were looked at.
     bytes: u64,
     visible: u64,
-    heads: Vec<Head>,
+    heads: Vec<Wanted>,
     kinds: Kinds,
 }
 
@@ -71,17 +68,19 @@ impl<'a> Filling<'a> {
             let (run, behind) = rest.split_at(rest.len().min(room).min(RUN));
             self.heads.clear();
             for (nth, entry) in run.iter().enumerate() {
-                let head = Head::of(frame, entry, nth, &mut self.kinds);
-                if self.filter.wants_named(&entry.stream, self.kinds.at(&head)) {
-                    self.heads.push(head);
+                let head = frame.head(entry);
+                let kind = self.kinds.place(&frame.bytes[head.kind.clone()]);
+                if self.filter.wants_named(&entry.stream, &self.kinds.met[kind]) {
+                    self.heads.push(Wanted { nth, head, kind });
                 }
             }
             if self.events.capacity() == self.events.len() {
                 self.events.reserve(room.min(rest.len()).min(ROOM));
             }
-            for head in &self.heads {
-                let event = head.event(frame, &run[head.nth], self.next, &self.kinds);
-                self.events.push(event);
+            for Wanted { nth, head, kind } in &self.heads {
+                let position = self.next.0 + *nth as u64;
+                let kind = self.kinds.met[*kind].clone();
+                self.events.push(frame.made(&run[*nth], head, position, kind));
             }
             self.next = Position(self.next.0 + run.len() as u64);
             rest = behind;
@@ -93,51 +92,13 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// What stands in the header of an event.
-struct Head {
+/// An event of a run that is wanted.
+struct Wanted {
     /// Which entry of the run it is.
     nth: usize,
-    id: Uuid,
-    schema_version: u16,
-    /// Its place among the names.
+    head: Head,
+    /// Its name's place among those that were met.
     kind: usize,
-    metadata_at: usize,
-    data_at: usize,
-    end: usize,
-}
-
-impl Head {
-    fn of(frame: &Frame, entry: &Entry, nth: usize, kinds: &mut Kinds) -> Self {
-        let at = entry.at as usize;
-        let head = &frame.bytes[at..at + EVENT_HEADER_LEN];
-        let kind_at = at + EVENT_HEADER_LEN;
-        let metadata_at = kind_at + head[18] as usize;
-        let data_at = metadata_at + u32_at(head, 20) as usize;
-        Self {
-            nth,
-            id: Uuid::from_bytes(bytes_at(head, 0)),
-            schema_version: u16::from_le_bytes(bytes_at(head, 16)),
-            kind: kinds.place(&frame.bytes[kind_at..metadata_at]),
-            metadata_at,
-            data_at,
-            end: data_at + u32_at(head, 24) as usize,
-        }
-    }
-
-    /// The event. Its payload is a slice of the frame.
-    fn event(&self, frame: &Frame, entry: &Entry, begun: Position, kinds: &Kinds) -> RecordedEvent {
-        RecordedEvent {
-            position: Position(begun.0 + self.nth as u64),
-            stream: entry.stream.clone(),
-            stream_version: entry.version,
-            recorded_at_micros: frame.recorded_at_micros,
-            id: self.id,
-            kind: kinds.at(self).clone(),
-            schema_version: self.schema_version,
-            metadata: frame.bytes.slice(self.metadata_at..self.data_at),
-            data: frame.bytes.slice(self.data_at..self.end),
-        }
-    }
 }
 
 /// Names that were met on a page, so that each is copied once. There are few of them.
@@ -166,9 +127,5 @@ impl Kinds {
                 *last.insert(self.met.len() - 1)
             }
         }
-    }
-
-    fn at(&self, head: &Head) -> &Kind {
-        &self.met[head.kind]
     }
 }
